@@ -1,0 +1,1 @@
+"""Problem families with certified answers, and datasets on disk. No torch, no Ray."""

@@ -1,0 +1,1 @@
+"""Ray lives here: command line, config, pipeline, launch, tracking, evidence and reports."""

@@ -1,0 +1,1 @@
+"""What an answer is worth: parse, verify, score. Standard library only."""

@@ -1,0 +1,1 @@
+"""Torch lives here: models, rollouts, losses, SFT, GRPO, evaluation and checkpoints."""

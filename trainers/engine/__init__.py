@@ -1,0 +1,1 @@
+"""The step itself: shared-prefix training, batched decoding and keyed sampling noise."""
