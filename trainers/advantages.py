@@ -4,7 +4,7 @@ Shapes: B groups, G completions each. Rewards are float64; None (does not apply)
 Reference: TRL 1.16 GRPOTrainer; Shao et al. 2024 (arXiv 2402.03300), section 4.1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,3 +55,14 @@ def group_advantages(
         assert batch_std is not None, "the std of the batch is measured over all workers"
         centered = centered / (batch_std + EPSILON)
     return Advantages(centered, rewards_BG, zero_variance)
+
+
+def batch_std(
+    rewards_BG: np.ndarray, sum_over_workers: Callable[[Sequence[float]], list[float]]
+) -> float:
+    """Unbiased standard deviation of all scored rewards of the batch, over all workers."""
+    scored = rewards_BG[~np.isnan(rewards_BG)]
+    total, count = sum_over_workers([float(scored.sum()), len(scored)])
+    mean = total / max(count, 1)
+    (squares,) = sum_over_workers([float(((scored - mean) ** 2).sum())])
+    return float(np.sqrt(squares / max(count - 1, 1)))

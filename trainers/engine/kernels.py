@@ -53,7 +53,7 @@ def rms_norm(module: Any, x: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Apply rotary embedding, half-split layout: x [..., C], cos and sin [..., C] of equal halves."""
+    """Apply rotary embedding, half-split layout: x [..., C], equal halves in cos and sin."""
     return _Rotate.apply(x, cos, sin)
 
 

@@ -125,6 +125,4 @@ def _sources(
 ) -> np.ndarray:
     ramp = _ramp(lengths)
     fed_start = np.repeat(np.cumsum(fed) - fed, lengths)
-    return np.where(
-        ramp == 0, np.repeat(group_of_row, lengths), num_groups + fed_start + ramp - 1
-    )
+    return np.where(ramp == 0, np.repeat(group_of_row, lengths), num_groups + fed_start + ramp - 1)

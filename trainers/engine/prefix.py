@@ -33,7 +33,9 @@ def forward_groups(decoder: Decoder, layout: Layout, recompute: bool = False) ->
     masks = _Masks(layout, decoder.compute_dtype)
     for block in decoder.blocks[:-1]:
         if recompute:
-            x_ND = checkpoint(_layer, decoder, block, x_ND, rope, layout, masks, use_reentrant=False)
+            x_ND = checkpoint(
+                _layer, decoder, block, x_ND, rope, layout, masks, use_reentrant=False
+            )
         else:
             x_ND = _layer(decoder, block, x_ND, rope, layout, masks)
     x_ND = _last_layer(decoder, decoder.blocks[-1], x_ND, rope, layout, masks)
@@ -67,7 +69,9 @@ def _layer(
     n = layout.num_prompt_tokens
     keys, values = layout.prompts.pad(k[:n]), layout.prompts.pad(v[:n])
     from_prompt = causal_attention(layout.prompts.pad(q[:n]), keys, values, decoder.scale)
-    from_completions = _completion_attention(decoder, q[n:], k[n:], v[n:], keys, values, layout, masks)
+    from_completions = _completion_attention(
+        decoder, q[n:], k[n:], v[n:], keys, values, layout, masks
+    )
     attended = torch.cat((layout.prompts.unpad(from_prompt), from_completions))
     return decoder.after_attention(block, x_ND, attended.flatten(1))
 
@@ -86,7 +90,9 @@ def _last_layer(
     q = decoder.queries(block, h_ND[asking], (cos[asking], sin[asking]))
     b = layout.num_groups
     from_last = _last_token_attention(decoder, q[:b], keys, values, masks)
-    from_completions = _completion_attention(decoder, q[b:], k[n:], v[n:], keys, values, layout, masks)
+    from_completions = _completion_attention(
+        decoder, q[b:], k[n:], v[n:], keys, values, layout, masks
+    )
     attended = torch.cat((from_last, from_completions))
     return decoder.after_attention(block, x_ND[asking], attended.flatten(1))
 
@@ -133,5 +139,3 @@ def _completion_attention(
     out_BKRTgC = out.view(b, kv, r, t, g, -1) + own.view(b, kv, r, t, g, -1)
     out = out_BKRTgC.permute(0, 2, 3, 1, 4, 5).reshape(b * r, t, kv * g, -1)
     return slots.unpad(out)
-
-

@@ -5,7 +5,7 @@ completion's own keys stand in a static buffer. When a fifth of the rows has fin
 are compacted. Sampling noise belongs to a row and position (trainers.engine.sampling), so that none
 of this changes what is sampled.
 
-Shapes: B groups, R rows a group, n = B*R rows, P longest prompt, L tokens decoded at most, K key and
+Shapes: B groups, R rows a group, n = B*R rows, P longest prompt, L most tokens decoded, K key and
 value heads, g query heads for each, C head width, V vocabulary.
 """
 
@@ -219,7 +219,9 @@ def _keep_caches(state: _State, groups: Tensor, order_BR: Tensor) -> None:
         cache.prompt_v_BKPC = cache.prompt_v_BKPC[groups]
         for name in ("own_k_BKRLC", "own_v_BKRLC"):
             picked = getattr(cache, name)[groups]
-            index = order_BR[:, None, :, None, None].expand(-1, picked.shape[1], -1, *picked.shape[3:])
+            index = order_BR[:, None, :, None, None].expand(
+                -1, picked.shape[1], -1, *picked.shape[3:]
+            )
             setattr(cache, name, picked.gather(2, index))
     state.prompt_lengths_B = state.prompt_lengths_B[groups]
     if state.hide_BP is not None:
