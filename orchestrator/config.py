@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import rfc8785
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from datagen.config import DatasetConfig
+from datagen.config import DatasetConfig, DimacsConfig, SatConfig
 from orchestrator.config_errors import config_error
 from orchestrator.yaml_source import DataPath, Document, apply_overrides, load_yaml, to_yaml
 from trainers.config import (
@@ -31,7 +31,7 @@ from trainers.config import (
     stage_name,
 )
 
-Checked = TypeVar("Checked", bound=Strict)
+Checked = TypeVar("Checked", bound=BaseModel)
 LARGEST_EXACT = 2**53 - 1  # canonical JSON (RFC 8785) holds no larger whole number
 
 
@@ -124,8 +124,8 @@ class RunConfig(Strict):
             if dataset not in self.datasets:
                 names = ", ".join(self.datasets)
                 _refuse(path, f'no dataset is called "{dataset}": datasets has {names}')
-            splits = getattr(self.datasets[dataset], "splits", None)
-            if splits is not None and split not in splits:
+            splits = _split_names(self.datasets[dataset])
+            if splits and split not in splits:
                 known = ", ".join(splits)
                 _refuse(split_path, f'dataset {dataset} has no split "{split}": it has {known}')
 
@@ -144,6 +144,13 @@ class RunConfig(Strict):
                 )
 
 
+def _split_names(dataset: DatasetConfig) -> tuple[str, ...]:
+    """Splits that the dataset will have; none if only its folder knows."""
+    if isinstance(dataset, SatConfig):
+        return tuple(dataset.splits)
+    return (dataset.split,) if isinstance(dataset, DimacsConfig) else ()
+
+
 def _refuse(path: DataPath, message: str) -> None:
     """Refuse a combination of values, naming the one to change by its path."""
     raise PydanticCustomError("inconsistent", "{message}", {"message": message, "path": list(path)})
@@ -154,13 +161,13 @@ def run_folder(config: RunConfig) -> Path:
     return Path(config.storage) / config.name
 
 
-def config_data(config: Strict) -> dict[str, Any]:
+def config_data(config: BaseModel) -> dict[str, Any]:
     """Plain data of a config, as it stands in config.yaml and in manifests."""
     data: dict[str, Any] = config.model_dump(mode="json")
     return data
 
 
-def config_hash(config: Strict) -> str:
+def config_hash(config: BaseModel) -> str:
     """sha256 of the config's canonical JSON (RFC 8785), as hex digits."""
     return hashlib.sha256(rfc8785.dumps(config_data(config))).hexdigest()
 

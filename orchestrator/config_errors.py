@@ -5,6 +5,7 @@ through discriminated unions (whose tags pydantic adds to the path) and plain on
 """
 
 import json
+from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
 from types import UnionType
@@ -18,16 +19,26 @@ from orchestrator.yaml_source import ConfigError, DataPath, Document, Place
 Mistake = tuple[Place, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One of pydantic's errors, walked back to the data."""
+
+    details: ErrorDetails
+    path: DataPath
+    owner: Any
+    """Type of what holds the last step of the path; the union, for a missing or wrong tag."""
+    choices: tuple[tuple[DataPath, str], ...]
+    """Unions on the way: where, and the tag of the member that was tried."""
+
+
 def config_error(error: ValidationError, model: type[BaseModel], document: Document) -> ConfigError:
     """The mistakes of one document as a ConfigError: the first in full, the places of the rest."""
-    found: dict[str, Mistake] = {}
-    for details in error.errors(include_url=False):
-        mistake = _mistake(details, model, document)
-        if mistake:
-            found.setdefault(f"{mistake[0]} {mistake[1]}", mistake)
-    meant = {text.split('did you mean "')[-1][:-2] for _, text in found.values()}
-    kept = [m for m in found.values() if m[1].split('missing key "')[-1][:-1] not in meant]
-    ordered = sorted(kept or found.values(), key=lambda m: (m[0].line, m[0].column))
+    errors = [details for details in error.errors(include_url=False) if not _is_echo(details)]
+    found = [_walk(details, model) for details in errors]
+    unique = dict.fromkeys(_mistake(one, document) for one in _meant(found))
+    meant = {text.split('did you mean "')[-1][:-2] for _, text in unique}
+    kept = [m for m in unique if m[1].split('missing key "')[-1][:-1] not in meant]
+    ordered = sorted(kept, key=lambda m: (m[0].line, m[0].column))
     lines = [f"{place} {text}" for place, text in ordered]
     if len(lines) < 2:
         return ConfigError(lines[0])
@@ -35,17 +46,19 @@ def config_error(error: ValidationError, model: type[BaseModel], document: Docum
     return ConfigError(f"{lines[0]}\n({len(lines) - 1} more: {more})")
 
 
-def _mistake(details: ErrorDetails, model: type[BaseModel], document: Document) -> Mistake | None:
-    """Place and text of one mistake; None if it is of a union member that was not meant."""
-    walked = _walk(details["loc"], model, document.data)
-    if walked is None:
-        return None
-    path, owner = walked
+def _is_echo(details: ErrorDetails) -> bool:
+    """Whether a list is called too short only because one of its entries is wrong."""
+    least = details.get("ctx", {}).get("min_length")
+    return details["type"] == "too_short" and len(details["input"]) >= int(least or 0)
+
+
+def _mistake(found: Found, document: Document) -> Mistake:
+    """Place and text of one mistake."""
+    details, path, owner = found.details, found.path, found.owner
     ctx = details.get("ctx", {})
     kind = details["type"]
     if kind == "inconsistent":
-        path = (*path, *ctx["path"])
-        return document.place(path), str(ctx["message"])
+        return document.place((*path, *ctx["path"])), str(ctx["message"])
     if kind == "extra_forbidden":
         return document.place(path, of_key=True), _unknown_key(str(path[-1]), owner)
     if kind == "missing":
@@ -63,27 +76,33 @@ def _mistake(details: ErrorDetails, model: type[BaseModel], document: Document) 
     return document.place(path), _refusal(path, details["input"], _allowed(details))
 
 
-def _walk(loc: tuple[str | int, ...], model: Any, data: Any) -> tuple[DataPath, Any] | None:
-    """Turn pydantic's path into the data's: (path, type of what holds the last step)."""
+def _walk(details: ErrorDetails, model: Any) -> Found:
+    """Turn pydantic's path, which also names the members of unions, into the data's."""
     path: DataPath = ()
-    owner: Any = model
-    here: Any = model
-    steps = list(loc)
-    while steps:
+    owner = here = model
+    choices: list[tuple[DataPath, str]] = []
+    for step in details["loc"]:
         members = _members(here)
         if len(members) > 1:
-            chosen = _choose(members, data)
-            if not _means(str(steps.pop(0)), chosen, members):
-                return None
-            here = chosen
-            continue
-        step = steps.pop(0)
-        if step == "[key]":
-            continue
-        owner, path = (members[0] if members else None), (*path, step)
-        here = _child(owner, step)
-        data = _get(data, step)
-    return path, owner if path and len(_members(here)) < 2 else here
+            here = _member(members, str(step))
+            choices.append((path, str(step)))
+        elif step != "[key]":
+            owner, path = members[0], (*path, step)
+            here = _child(owner, step)
+    union = details["type"].startswith("union_tag")
+    return Found(details, path, here if union else owner, tuple(choices))
+
+
+def _meant(found: list[Found]) -> list[Found]:
+    """Of errors of several members of one union, those of the member that came furthest."""
+    best: dict[DataPath, tuple[int, str]] = {}
+    for one in found:
+        for path, tag in one.choices:
+            shallow = one.path == path and one.details["type"].endswith("_type")
+            rank = 0 if shallow else 1 + len(one.path)
+            if path not in best or rank > best[path][0]:
+                best[path] = (rank, tag)
+    return [one for one in found if all(best[path][1] == tag for path, tag in one.choices)]
 
 
 def _members(annotation: Any) -> list[Any]:
@@ -95,20 +114,11 @@ def _members(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _choose(members: list[Any], data: Any) -> Any:
-    """The member of a union that the data was meant to be."""
+def _member(members: list[Any], tag: str) -> Any:
+    """The member of a union that pydantic's tag means."""
     models = _models(members)
-    others = [m for m in members if m not in models]
-    if not isinstance(data, dict) and others:
-        return others[0]
-    tag = data.get("type") if isinstance(data, dict) else None
-    return next((m for m in models if tag in _tag_values(m)), models[0] if models else others[0])
-
-
-def _means(tag: str, chosen: Any, members: list[Any]) -> bool:
-    """Whether pydantic's tag of a union member means the chosen one."""
-    named = [m for m in _models(members) if tag in _tag_values(m) or m.__name__ in tag]
-    return chosen in named if chosen in _models(members) else not named
+    named = [m for m in models if tag in _tag_values(m) or m.__name__ in tag]
+    return named[0] if named else next((m for m in members if m not in models), None)
 
 
 def _models(members: list[Any]) -> list[type[BaseModel]]:
@@ -128,13 +138,6 @@ def _child(owner: Any, step: str | int) -> Any:
     return arguments[-1] if arguments else None
 
 
-def _get(data: Any, step: str | int) -> Any:
-    try:
-        return data[step]
-    except (KeyError, IndexError, TypeError):
-        return None
-
-
 def _unknown_key(key: str, owner: Any) -> str:
     known = list(owner.model_fields) if hasattr(owner, "model_fields") else []
     near = get_close_matches(key, known, n=1, cutoff=0.6)
@@ -145,7 +148,8 @@ def _unknown_key(key: str, owner: Any) -> str:
 
 def _tags(union: Any) -> str:
     models = _models(_members(union))
-    return " or ".join(str(value) for model in models for value in _tag_values(model))
+    tags = [str(value) for model in models for value in _tag_values(model)]
+    return " or ".join([", ".join(tags[:-1]), tags[-1]] if tags[:-1] else tags)
 
 
 def _dotted(path: DataPath) -> str:
