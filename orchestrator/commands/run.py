@@ -16,7 +16,7 @@ def run(
     config: Path,
     /,
     *,
-    overrides: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
+    overrides: Annotated[tuple[str, ...], Parameter(name="--set", show_default=False)] = (),
     dry_run: bool = False,
     fresh: bool = False,
     verbose: bool = False,
