@@ -1,0 +1,118 @@
+"""The command `clutch`: reads its arguments, loads the one command asked for, and ends honestly.
+
+Exit codes: 0; 2 for a user's mistake (one or two lines); 130 on Ctrl-C; 1 for anything else.
+Commands are loaded by name, so that `clutch --help` imports neither torch nor Ray.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from cyclopts import App, CycloptsError, Parameter
+
+from orchestrator.yaml_source import ConfigError
+
+OUR_PACKAGES = ("orchestrator", "trainers", "datagen", "reward_fns")
+USER_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+PLAIN_FAILURES = (ArithmeticError, OSError, MemoryError)  # said in full by their message
+
+
+def _version() -> str:
+    try:
+        return version("clutch")
+    except PackageNotFoundError:
+        return "0 (not installed)"
+
+
+app = App(
+    name="clutch",
+    help="From verifiable problems to a better language model, with proof.",
+    help_epilogue="--debug, with any command, shows the traceback of an error.",
+    version=_version,
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative=()),  # no --no-json, no --empty-set
+)
+app.command(
+    "orchestrator.commands.run:run",
+    name="run",
+    help="Generate, train, evaluate and report, from one config file.",
+)
+app.command("orchestrator.commands.datagen:app", name="datagen", help="Make a dataset of problems.")
+app.command(
+    "orchestrator.commands.evaluate:evaluate",
+    name="evaluate",
+    help="Measure a checkpoint on a dataset.",
+)
+app.command(
+    "orchestrator.commands.generate:generate",
+    name="generate",
+    help="Complete a prompt with a checkpoint.",
+)
+app.command(
+    "orchestrator.commands.report:report", name="report", help="Write a run's report again."
+)
+app.command(
+    "orchestrator.commands.evidence:app", name="evidence", help="Check evidence of training."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command and leave with its exit code."""
+    sys.exit(run_command(list(sys.argv[1:] if argv is None else argv)))
+
+
+def run_command(tokens: list[str]) -> int:
+    """Run one command; returns the exit code, with errors told on stderr."""
+    debug = "--debug" in tokens
+    tokens = [token for token in tokens if token != "--debug"]
+    try:
+        result = app(tokens, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except CycloptsError as error:
+        return _tell(error, 2, debug)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last saved state", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if is_user_mistake(error):
+            return _tell(error, 2, debug)
+        if not debug and not isinstance(error, PLAIN_FAILURES):
+            traceback.print_exception(error)
+            return 1
+        return _tell(error, 1, debug)
+
+
+def _tell(error: Exception, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    else:
+        lines = [line for line in str(error).splitlines() if line.strip()][:2]
+        message = "\n".join(lines) or type(error).__name__
+        # A config's mistake begins with file:line:column, which editors and terminals open.
+        prefix = "" if isinstance(error, ConfigError) else "clutch: "
+        print(f"{prefix}{message}", file=sys.stderr)
+    return code
+
+
+def is_user_mistake(error: Exception) -> bool:
+    """Whether an error is the user's: a ValueError that our own code raised, or a missing file.
+
+    A ValueError out of a library is a defect of ours, and keeps its traceback.
+    """
+    if isinstance(error, USER_ERRORS):
+        return True
+    if not isinstance(error, ValueError):
+        return False
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = str(frame.tb_frame.f_globals.get("__name__", "")) if frame else ""
+    return module.split(".")[0] in (*OUR_PACKAGES, "__main__")

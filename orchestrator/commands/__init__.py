@@ -1,0 +1,1 @@
+"""One small file a command; each is loaded when it is asked for."""
