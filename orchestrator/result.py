@@ -5,14 +5,13 @@ the first evaluated split. Beside them stand the other splits, each size, and th
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.comparison import compare, headline_pair
 from orchestrator.evaluations import Evaluation, Item, read_evaluations, splits_of
-from orchestrator.run_files import RunFiles, read_json, read_run
+from orchestrator.run_files import RunFiles, read_json, read_run, write_text
 
 CHANCE = ("all_true", "random", "majority")
 """Guessing strategies that need no model, as the dataset's manifest names them."""
@@ -59,16 +58,6 @@ def write_result(folder: Path, usage: Mapping[str, float] | None = None) -> dict
     result = build_result(folder, usage)
     write_text(folder / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
     return result
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 beside `path` and rename it there: a reader never sees half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def rates(evaluation: Evaluation) -> dict[str, dict[str, float | int]]:

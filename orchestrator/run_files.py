@@ -5,6 +5,7 @@ machine. A file that is missing reads as empty: what is not there is reported as
 """
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,16 @@ def read_run(folder: Path) -> RunFiles:
         metrics=_newest(read_jsonl(folder / "metrics.jsonl")),
         timings=tuple(read_jsonl(folder / "timings.jsonl")),
     )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 beside `path` and rename it there: a reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def _newest(rows: Iterator[Row]) -> tuple[Row, ...]:

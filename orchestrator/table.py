@@ -53,7 +53,8 @@ def result_table(block: Mapping[str, Any], title: str, box: Box = SIMPLE_HEAD) -
         table.add_row(Text(name), *cells, style=style)
     if not checkpoints:
         table.add_row("not evaluated")
-    table.add_section()
+    if box is not MARKDOWN:
+        table.add_section()
     for key, words in CHANCE_WORDS.items():
         rate = block["chance"].get(key)
         cells = [chance_cell(key, rate, metric) for metric in metrics]
