@@ -26,17 +26,10 @@ EVALUATION_STEP = -1
 
 
 def answer_problems(
-    policy: Policy, engine: Engine, problems: Sequence[Problem], config: EvaluationConfig,
-    seed: int, progress: Progress | None = None,
+    policy: Policy, engine: Engine, problems: Sequence[Problem], prompts: Sequence[list[int]],
+    config: EvaluationConfig, seed: int, progress: Progress | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Return one row for each problem: its greedy answer and its samples, scored with reasons.
-
-    Problems whose prompt does not fit the model's context are refused with ValueError.
-    """
-    prompts = encode_prompts(
-        policy.tokenizer, problems, chat_template=policy.chat_template,
-        max_prompt_length=policy.max_length - config.max_completion_length,
-    ).prompt_ids  # fmt: skip
+    """Return one row for each problem: its greedy answer and its samples, scored with reasons."""
     sampling = Sampling(
         config.max_completion_length, policy.eos_token_ids, config.temperature, config.top_p
     )
@@ -54,15 +47,31 @@ def answer_problems(
     return rows
 
 
+def encode_for_evaluation(
+    policy: Policy, problems: Sequence[Problem], config: EvaluationConfig
+) -> list[list[int]]:
+    """Return the prompts as tokens; ValueError names one that does not fit the context."""
+    limit = policy.max_length - config.max_completion_length
+    return encode_prompts(
+        policy.tokenizer, problems, max_prompt_length=limit, chat_template=policy.chat_template
+    ).prompt_ids
+
+
 def evaluate_policy(
     policy: Policy, engine: Engine, problems: Sequence[Problem], config: EvaluationConfig,
     seed: int, workers: Workers, out: Path, progress: Progress | None = None,
 ) -> None:  # fmt: skip
-    """Answer `problems` on all workers and write the rows, in order, atomically to `out`."""
+    """Answer `problems` on all workers and write the rows, in order, atomically to `out`.
+
+    Raises ValueError where a prompt does not fit the model's context.
+    """
+    # Every worker encodes every prompt, so that all of them meet a bad one.
+    prompts = encode_for_evaluation(policy, problems, config)
     mine = answer_problems(
         policy,
         engine,
         workers.share(problems),
+        workers.share(prompts),
         config,
         seed,
         progress if workers.is_first else None,

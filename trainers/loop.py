@@ -15,7 +15,7 @@ from trainers.optimizer import learning_rate, make_optimizer
 from trainers.optimizer_state import restore_training_tensors, training_tensors
 from trainers.random_state import capture_random_state, restore_random_state
 from trainers.records import StageRecords, start_offsets
-from trainers.run import Run, TrainingError
+from trainers.run import Run, StopRequested, TrainingError
 
 
 class Algorithm(Protocol):
@@ -53,7 +53,7 @@ class StageLoop:
     def train(self) -> None:
         """Run the steps that are left; raises TrainingError when the loss is not finite."""
         step = self._resume()
-        means, times = Means(), Means()
+        means, times, stopping = Means(), Means(), False
         while step < self.config.max_steps:
             self._step(step, means, times)
             step += 1
@@ -64,8 +64,12 @@ class StageLoop:
                     means.add(name, value)
             if self._due(self.config.logging_steps, step, last):
                 self.run.report(self.records.log(step, means, times))
-            if not last and step - self.saved_step >= self.config.save_steps:
+                stopping = any(self.run.workers.gather(self.run.stop_requested()))
+            due = stopping or step - self.saved_step >= self.config.save_steps
+            if due and not last and self.algorithm.between_batches(step):
                 self._save(step)
+                if stopping:
+                    raise StopRequested
 
     @staticmethod
     def _due(every: int | None, step: int, last: bool) -> bool:
@@ -96,8 +100,6 @@ class StageLoop:
         )
 
     def _save(self, step: int) -> None:
-        if not self.algorithm.between_batches(step):
-            return
         workers = self.run.workers
         mine = {"offsets": self.records.offsets(), "random": capture_random_state()}
         everyone = workers.gather(mine)

@@ -11,6 +11,10 @@ Report = Callable[[dict[str, Any]], None]
 Progress = Callable[[str, int, int], None]
 
 
+class StopRequested(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
 class TrainingError(RuntimeError):
     """Training cannot go on; the message names the step and the last good state."""
 
@@ -26,6 +30,8 @@ class Run:
     """Called on every worker with each row of metrics."""
     progress: Progress
     """Called with what is being done, how much is done, and of how much (0: not known)."""
+    stop_requested: Callable[[], bool]
+    """Whether the run is to save its state and stop; asked once per logging interval."""
 
     def state_root(self, stage: str) -> Path:
         """Where the states of a stage are saved."""

@@ -7,9 +7,9 @@ import numpy as np
 from reward_fns.records import Problem
 from reward_fns.registry import score
 from trainers.config import EvaluationConfig
-from trainers.data import encode_prompts
 from trainers.engine.rollout import Sampling
 from trainers.engine.select import Engine
+from trainers.evaluate import encode_for_evaluation
 from trainers.models.load import Policy
 from trainers.parallel import Workers
 
@@ -23,10 +23,7 @@ class Validation:
     ) -> None:  # fmt: skip
         self.policy, self.engine, self.config, self.workers = policy, engine, config, workers
         self.problems = workers.share(problems)
-        self.prompts = encode_prompts(
-            policy.tokenizer, self.problems, chat_template=policy.chat_template,
-            max_prompt_length=policy.max_length - config.max_completion_length,
-        ).prompt_ids  # fmt: skip
+        self.prompts = workers.share(encode_for_evaluation(policy, problems, config))
 
     def measure(self) -> dict[str, float]:
         """Return the greedy solve rate over all workers, as `validation/solved`."""
