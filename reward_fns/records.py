@@ -1,11 +1,15 @@
-"""The two records that every floor speaks of: a problem, and what an answer to it is worth."""
+"""The two records that everything exchanges: a problem, and what an answer to it was worth."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One row of a dataset."""
+    """One row of a dataset.
+
+    `env` is the JSON payload that the task's reward function reads, `difficulty` a JSON object
+    whose `label` groups problems in reports. `answer` is certified, or a demonstration.
+    """
 
     id: str
     task: str
@@ -14,14 +18,12 @@ class Problem:
     prompt: str
     answer: str
     env: str
-    """What the scorer needs, as JSON."""
     difficulty: str
-    """Label and numbers by which results are grouped, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The value of a completion, None where the scorer does not judge the task, and why."""
+    """A reward and why it was given; `value` None means that the reward does not apply."""
 
     value: float | None
     reason: str
