@@ -98,7 +98,10 @@ class KeyedOrder:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompts:
-    """Token ids of the prompts that were kept, and what became of the others."""
+    """Token ids of the prompts that were kept, and what became of the others.
+
+    Equal prompts may share one list: do not change it in place.
+    """
 
     prompt_ids: list[list[int]]
     indices: list[int]
@@ -179,9 +182,9 @@ def encode_completions(
     texts = [problem.answer for problem in problems]
     completion_ids, num_truncated = [], 0
     for ids in _encode(tokenizer, problems, texts, add_special_tokens=False):
-        ids.append(eos_token_id)
-        num_truncated += len(ids) > max_completion_length
-        completion_ids.append(ids[:max_completion_length])
+        ended = [*ids, eos_token_id]
+        num_truncated += len(ended) > max_completion_length
+        completion_ids.append(ended[:max_completion_length])
     return EncodedCompletions(completion_ids, num_truncated)
 
 
@@ -202,12 +205,14 @@ def _encode(
     unknown = _unknown_token_id(tokenizer)
     for start in range(0, len(texts), BATCH_SIZE):
         batch = list(texts[start : start + BATCH_SIZE])
-        encoded = tokenizer(batch, add_special_tokens=add_special_tokens, verbose=False)
-        for offset, ids in enumerate(encoded["input_ids"]):
-            problem = problems[start + offset]
+        distinct = list(dict.fromkeys(batch))  # the demonstrations of a problem share its prompt
+        encoded = tokenizer(distinct, add_special_tokens=add_special_tokens, verbose=False)
+        ids_of = dict(zip(distinct, encoded["input_ids"], strict=True))
+        for offset, text in enumerate(batch):
+            problem, ids = problems[start + offset], ids_of[text]
             # An unknown token is the model's blind spot: two different words would look the same.
             if unknown is not None and unknown in ids:
-                word = _first_unknown(tokenizer, batch[offset], add_special_tokens)
+                word = _first_unknown(tokenizer, text, add_special_tokens)
                 raise ValueError(
                     f"problem {problem.id}: the tokenizer has no token for {word!r}: use a model "
                     "whose vocabulary covers the dataset (tiny: raise max_variables)"

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datagen.config import DemonstrationConfig, SatConfig, SizeConfig, SplitConfig
+from datagen.dataset import build_dataset, read_split
 from reward_fns.records import Problem
 from tests.small_models import byte_tokenizer
 from trainers.config import TinyModelConfig
@@ -170,3 +172,31 @@ def test_completions_end_with_eos_unless_cut() -> None:
 def test_empty_prompt_is_refused() -> None:
     with pytest.raises(ValueError, match="problem sat-0: its text has no tokens"):
         encode_prompts(byte_tokenizer(), [problem(0, "")], max_prompt_length=9)
+
+
+def test_generated_dataset_is_read_and_encoded(tmp_path: Path) -> None:
+    config = SatConfig(
+        style="compact",
+        sizes=(SizeConfig(n=4, m=9), SizeConfig(n=6, m=14)),
+        splits={
+            "train": 40,
+            "sft": SplitConfig(num_problems=10, demonstrations=DemonstrationConfig()),
+        },
+        shard_rows=16,
+    )
+    folder = tmp_path / "sat"
+    build_dataset(config, folder, seed=0)
+    tokenizer = build_tiny_tokenizer(TinyModelConfig())
+    for split, num_rows in (("train", 40), ("sft", 40)):
+        problems = load_split(folder, split)
+        assert problems == list(read_split(folder, split))
+        assert len(problems) == num_rows
+        prompts = encode_prompts(tokenizer, problems, max_prompt_length=64).prompt_ids
+        assert [tokenizer.decode(ids) for ids in prompts] == [
+            f"<bos> {problem.prompt}" for problem in problems
+        ]
+        completions = encode_completions(
+            tokenizer, problems, eos_token_id=2, max_completion_length=32
+        ).completion_ids
+        texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
+        assert texts == [problem.answer for problem in problems]
