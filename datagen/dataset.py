@@ -1,0 +1,115 @@
+"""Builds datasets on disk: Parquet shards and, written last, a manifest that hashes them.
+
+    build_dataset(SatConfig(sizes=[SizeConfig(n=5, m=12)], splits={"test": 1000}), folder, seed=0)
+
+A second call with the same config and seed finds the dataset and does nothing; a call that was
+interrupted leaves no manifest, and the next one makes the same bytes.
+"""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from datagen.config import DimacsConfig, PathConfig, SatConfig
+from datagen.dimacs_source import DimacsSource
+from datagen.manifest import (
+    FORMAT,
+    MANIFEST,
+    SCHEMA,
+    Manifest,
+    config_identity,
+    dataset_hash,
+    load_manifest,
+    read_split,
+    verify_dataset,
+)
+from datagen.sat_source import SatSource
+from datagen.shards import sync, whole_folder
+from datagen.source import Progress, Source, Written
+
+__all__ = ["build_dataset", "dataset_folder", "load_manifest", "read_split", "verify_dataset"]
+
+GENERATOR_VERSION = "1"
+"""Raised whenever the same config and seed would give other rows."""
+
+
+def build_dataset(
+    config: SatConfig | DimacsConfig | PathConfig,
+    folder: Path,
+    seed: int,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Make the dataset of a config in `folder`, or find it there, and return its manifest.
+
+    A `path` config names a dataset that exists, wherever `folder` points (see `dataset_folder`): it
+    is verified. `progress` is called with split, problems done and problems in all. Raises
+    ValueError if `folder` holds another dataset, other files, or bytes that have changed.
+    """
+    if isinstance(config, PathConfig):
+        return verify_dataset(Path(config.path))
+    source = _source(config, seed)
+    resolved = source.resolved()
+    config_hash = config_identity(source.generator, GENERATOR_VERSION, resolved)
+    found = _existing(folder, config_hash)
+    if found is not None:
+        return found
+    with whole_folder(folder) as partial:
+        written = source.write(partial, progress or _silent)
+        manifest = _manifest(folder.name, source, resolved, config_hash, written)
+        path = partial / MANIFEST
+        path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        sync(path)
+    return manifest
+
+
+def dataset_folder(config: SatConfig | DimacsConfig | PathConfig, folder: Path) -> Path:
+    """Return where the dataset of a config lies: `folder`, or the path that the config names."""
+    return Path(config.path) if isinstance(config, PathConfig) else folder
+
+
+def _source(config: SatConfig | DimacsConfig, seed: int) -> Source:
+    if isinstance(config, DimacsConfig):
+        return DimacsSource(config, seed)
+    return SatSource(config, seed if config.seed is None else config.seed)
+
+
+def _existing(folder: Path, config_hash: str) -> Manifest | None:
+    """The verified dataset in `folder` if it is that of the config; None if there is nothing."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    if not (folder / MANIFEST).is_file():
+        raise ValueError(f"{folder} is not empty and holds no dataset: choose another folder")
+    manifest = verify_dataset(folder)
+    if manifest.config_hash != config_hash:
+        raise ValueError(
+            f"{folder} holds a dataset of another config or seed: remove it or choose another"
+        )
+    return manifest
+
+
+def _manifest(
+    name: str, source: Source, resolved: dict[str, Any], config_hash: str, written: Written
+) -> Manifest:
+    splits = {split: parts.info for split, parts in written.splits.items()}
+    return Manifest(
+        format=FORMAT,
+        name=name,
+        tasks=source.tasks,
+        seed=source.seed,
+        generator=source.generator,
+        generator_version=GENERATOR_VERSION,
+        config=resolved,
+        config_hash=config_hash,
+        dataset_hash=dataset_hash(config_hash, splits),
+        columns=tuple(SCHEMA.names),
+        splits=splits,
+        difficulty={split: dict(parts.difficulty) for split, parts in written.splits.items()},
+        chance={split: parts.chance.rates() for split, parts in written.splits.items()},
+        chance_method={split: parts.chance.method for split, parts in written.splits.items()},
+        dropped=written.dropped,
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _silent(split: str, done: int, total: int) -> None:
+    """Report nothing."""

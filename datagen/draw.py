@@ -1,0 +1,201 @@
+"""Draws a split's problems: each from its own key, none twice in the whole dataset.
+
+An item's draws are a fixed sequence (attempt 0, 1, …) of its own; it takes the first that fits and
+that no item before it has taken. Splits claim in a fixed order (`claim_order`), items by index, so
+that a dataset is the same however it is cut into batches.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.config import SatConfig, SizeConfig, SplitConfig
+from datagen.fingerprints import fingerprints
+from datagen.keys import item_keys, key_fraction
+from datagen.sat import FAMILIES, TASK, SatBatch
+from datagen.solver import solve
+
+MAX_ATTEMPTS = 1000
+"""Draws of one item after which its size is held to have no such problem left."""
+CHUNK_ROWS, CHUNK_LITERALS = 4096, 1 << 20
+_SIZE, _STATUS, KIND = 0, 1, 2
+"""Which 64 bits of an item's key choose its size, its satisfiability, its demonstrations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Problems of one size within a chunk: their places in it, indices, attempts and keys."""
+
+    batch: SatBatch
+    places: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    attempts: NDArray[np.int64]
+    keys: list[bytes]
+
+
+def claim_order(config: SatConfig) -> list[str]:
+    """Return the splits in the order in which they claim problems: by name, training splits last.
+
+    Training splits are those with demonstrations or with a name that begins with `train`, so that
+    a larger training set leaves the problems that models are measured on as they were.
+    """
+    splits = config.split_configs
+    return sorted(
+        splits,
+        key=lambda name: (bool(splits[name].demonstrations), name.startswith("train"), name),
+    )
+
+
+class Draw:
+    """Draws all splits of one dataset; holds the fingerprints taken so far and the drop counts."""
+
+    def __init__(self, config: SatConfig, seed: int) -> None:
+        self.config = config
+        self.seed = seed
+        self.taken: dict[int, str] = {}
+        self.dropped: Counter[str] = Counter(duplicates=0, leaks=0)
+
+    def chunks(self, split: str) -> Iterator[list[Drawn]]:
+        """Yield the problems of a split chunk by chunk, in each grouped by size."""
+        config = self.config.split_configs[split]
+        sizes = config.sizes or self.config.sizes
+        largest = max(size.num_clauses * size.k for size in sizes)
+        step = min(CHUNK_ROWS, max(1, CHUNK_LITERALS // largest))
+        for start in range(0, config.num_problems, step):
+            indices = np.arange(start, min(start + step, config.num_problems))
+            yield self._chunk(split, config, sizes, indices)
+
+    def _chunk(
+        self,
+        split: str,
+        config: SplitConfig,
+        sizes: Sequence[SizeConfig],
+        indices: NDArray[np.int64],
+    ) -> list[Drawn]:
+        keys = item_keys(TASK, split, self.seed, indices.tolist())
+        chosen = _choose_sizes(sizes, keys)
+        drawn = []
+        for number in np.unique(chosen).tolist():
+            places = np.flatnonzero(chosen == number)
+            own = [keys[place] for place in places.tolist()]
+            drawn.append(self._propose(split, sizes[number], places, indices[places], own))
+        return self._claim(split, drawn, len(indices))
+
+    def _propose(
+        self,
+        split: str,
+        size: SizeConfig,
+        places: NDArray[np.int64],
+        indices: NDArray[np.int64],
+        keys: list[bytes],
+        attempt: int = 0,
+    ) -> Drawn:
+        """Draw each item from `attempt` on until it fits, whatever others have taken."""
+        draws = keys if attempt == 0 else self._attempt_keys(split, indices, attempt)
+        batch, misfits = self._certified(FAMILIES[self.config.family](size, draws), keys)
+        attempts = np.full(len(indices), attempt)
+        while len(misfits):
+            attempt += 1
+            self.dropped["misfits"] += len(misfits)
+            if attempt >= MAX_ATTEMPTS:
+                raise self._exhausted(split, size)
+            draws = self._attempt_keys(split, indices[misfits], attempt)
+            again, still = self._certified(
+                FAMILIES[self.config.family](size, draws), [keys[i] for i in misfits.tolist()]
+            )
+            _overwrite(batch, misfits, again)
+            attempts[misfits] = attempt
+            misfits = misfits[still]
+        return Drawn(batch, places, indices, attempts, keys)
+
+    def _attempt_keys(self, split: str, indices: NDArray[np.int64], attempt: int) -> list[bytes]:
+        return item_keys(TASK, split, self.seed, indices.tolist(), attempt)
+
+    def _certified(
+        self, batch: SatBatch, keys: Sequence[bytes]
+    ) -> tuple[SatBatch, NDArray[np.int64]]:
+        """Solve what is not planted; return the batch and the rows that do not fit.
+
+        A row fits if it is satisfiable or not as its key wants it, and, in the compact style whose
+        prompt does not tell n, if the last variable occurs.
+        """
+        misfit = np.zeros(len(batch), np.bool_)
+        if self.config.family == "uniform":
+            batch = _solved(batch)
+            misfit |= batch.satisfiable_N == (
+                key_fraction(keys, _STATUS) < self.config.unsat_fraction
+            )
+        if self.config.style == "compact":
+            misfit |= ~(batch.codes_NMK >= 2 * batch.size.n - 2).any(axis=(1, 2))
+        return batch, np.flatnonzero(misfit)
+
+    def _claim(self, split: str, drawn: list[Drawn], num_rows: int) -> list[Drawn]:
+        """Redraw what is taken already, in order of the items, and take the rest."""
+        marks = np.empty(num_rows, np.uint64)
+        for group in drawn:
+            marks[group.places] = fingerprints(group.batch.codes_NMK)
+        values = marks.tolist()
+        if len(set(values)) == num_rows and self.taken.keys().isdisjoint(values):
+            self.taken.update(dict.fromkeys(values, split))
+            return drawn
+        where = {
+            place: (group, row)
+            for group in drawn
+            for row, place in enumerate(group.places.tolist())
+        }
+        for place, value in enumerate(values):
+            if value in self.taken:
+                value = self._redraw(split, *where[place], value)
+            self.taken[value] = split
+        return drawn
+
+    def _redraw(self, split: str, group: Drawn, row: int, mark: int) -> int:
+        """Replace one problem by its item's next draw that is not taken; return its fingerprint."""
+        size, places, indices = group.batch.size, group.places[[row]], group.indices[[row]]
+        while mark in self.taken:
+            self.dropped["duplicates" if self.taken[mark] == split else "leaks"] += 1
+            attempt = int(group.attempts[row]) + 1
+            if attempt >= MAX_ATTEMPTS:
+                raise self._exhausted(split, size)
+            again = self._propose(split, size, places, indices, [group.keys[row]], attempt)
+            _overwrite(group.batch, np.array([row]), again.batch)
+            group.attempts[row] = again.attempts[0]
+            mark = int(fingerprints(again.batch.codes_NMK)[0])
+        return mark
+
+    def _exhausted(self, split: str, size: SizeConfig) -> ValueError:
+        return ValueError(
+            f"splits.{split}: no further problem of n={size.n} k={size.k} m={size.num_clauses} in "
+            f"{MAX_ATTEMPTS} draws (unsat_fraction {self.config.unsat_fraction}): ask for fewer "
+            f"problems or a larger size"
+        )
+
+
+def _choose_sizes(sizes: Sequence[SizeConfig], keys: Sequence[bytes]) -> NDArray[np.int64]:
+    """The number of each item's size, by weight."""
+    if len(sizes) == 1:
+        return np.zeros(len(keys), np.int64)
+    weights = np.cumsum([size.weight for size in sizes])
+    chosen = np.searchsorted(weights, key_fraction(keys, _SIZE) * weights[-1], side="right")
+    return np.minimum(chosen, len(sizes) - 1)
+
+
+def _solved(batch: SatBatch) -> SatBatch:
+    """Let the solver decide each problem of a batch."""
+    solutions = np.zeros_like(batch.solutions_NV)
+    satisfiable = np.zeros_like(batch.satisfiable_N)
+    for row in range(len(batch)):
+        values = solve(batch.size.n, batch.clauses(row))
+        if values is not None:
+            solutions[row], satisfiable[row] = values, True
+    return replace(batch, solutions_NV=solutions, satisfiable_N=satisfiable)
+
+
+def _overwrite(batch: SatBatch, rows: NDArray[np.int64], other: SatBatch) -> None:
+    """Put another batch's problems in place of these rows."""
+    batch.codes_NMK[rows] = other.codes_NMK
+    batch.solutions_NV[rows] = other.solutions_NV
+    batch.satisfiable_N[rows] = other.satisfiable_N

@@ -1,0 +1,158 @@
+"""A dataset's manifest: what it was made of, and the sha256 of every byte of it.
+
+`manifest.json` is written last: a folder without one is no dataset.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from reward_fns.records import Problem
+
+FORMAT = "clutch-dataset-v1"
+MANIFEST = "manifest.json"
+SCHEMA = pa.schema(
+    [
+        (name, pa.int64() if name == "index" else pa.string())
+        for name in ("id", "task", "split", "index", "prompt", "answer", "env", "difficulty")
+    ]
+)
+
+
+class Record(BaseModel):
+    """A frozen part of a manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ShardInfo(Record):
+    """One Parquet file."""
+
+    file: str
+    num_rows: int
+    num_bytes: int
+    sha256: str
+
+
+class SplitInfo(Record):
+    """The files of one split; rows and problems differ where rows are demonstrations."""
+
+    num_rows: int
+    num_problems: int
+    shards: tuple[ShardInfo, ...]
+
+
+class Manifest(Record):
+    """Everything about a dataset but its rows."""
+
+    format: str
+    name: str
+    tasks: tuple[str, ...]
+    seed: int
+    generator: str
+    generator_version: str
+    config: dict[str, Any]
+    config_hash: str
+    dataset_hash: str
+    columns: tuple[str, ...]
+    splits: dict[str, SplitInfo]
+    difficulty: dict[str, dict[str, int]]
+    """Problems of each split by difficulty label."""
+    chance: dict[str, dict[str, float]]
+    """Success rates of answers that look at no clause, for each split."""
+    chance_method: dict[str, str]
+    """Whether `random` is `exact`, or `sampled`: 64 assignments where n is beyond counting."""
+    dropped: dict[str, int]
+    """Draws that were not used, by reason."""
+    created_at: str
+
+
+def canonical_hash(payload: Any) -> str:
+    """Return the sha256 of a JSON value, written compactly with sorted keys."""
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def config_identity(generator: str, version: str, config: dict[str, Any]) -> str:
+    """Return the hash of everything that a dataset's rows depend on."""
+    return canonical_hash({"generator": generator, "version": version, "config": config})
+
+
+def dataset_hash(config_hash: str, splits: dict[str, SplitInfo]) -> str:
+    """Return the hash of a dataset: of its config and of its shards, by split and in order."""
+    shards = {name: [shard.sha256 for shard in split.shards] for name, split in splits.items()}
+    return canonical_hash({"config": config_hash, "shards": shards})
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a dataset; ValueError if there is none, or it is not one of ours."""
+    path = folder / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ValueError(f"no dataset at {folder}: it holds no {MANIFEST}") from None
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "JSON"
+        raise ValueError(f"{path} is not a dataset manifest: {where}: {first['msg']}") from None
+    if manifest.format != FORMAT:
+        raise ValueError(f"{path} has format {manifest.format!r}: this version reads {FORMAT!r}")
+    return manifest
+
+
+def verify_dataset(folder: Path) -> Manifest:
+    """Read every byte of a dataset and return its manifest.
+
+    Raises ValueError naming the file that is missing or whose bytes differ from the manifest.
+    """
+    manifest = load_manifest(folder)
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            _check_shard(folder / shard.file, shard)
+    config_hash = config_identity(manifest.generator, manifest.generator_version, manifest.config)
+    if config_hash != manifest.config_hash:
+        raise ValueError(f"{folder / MANIFEST}: config does not match its config_hash")
+    if dataset_hash(config_hash, manifest.splits) != manifest.dataset_hash:
+        raise ValueError(f"{folder / MANIFEST}: shards do not match the dataset_hash")
+    return manifest
+
+
+def read_split(folder: Path, split: str) -> Iterator[Problem]:
+    """Yield the rows of a split in order, each file checked against the manifest first.
+
+    Raises ValueError for a split there is not (naming those there are), or bytes that differ.
+    """
+    manifest = load_manifest(folder)
+    if split not in manifest.splits:
+        known = ", ".join(manifest.splits)
+        raise ValueError(f"dataset {folder} has no split {split!r}: it has {known}")
+    for shard in manifest.splits[split].shards:
+        path = folder / shard.file
+        _check_shard(path, shard)
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=4096, columns=SCHEMA.names):
+                columns = [batch.column(name).to_pylist() for name in SCHEMA.names]
+                yield from map(Problem, *columns)
+
+
+def _check_shard(path: Path, shard: ShardInfo) -> None:
+    if Path(shard.file).name != shard.file:
+        raise ValueError(f"manifest names {shard.file!r}: a shard lies in the dataset's own folder")
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: generate the dataset again or restore the file")
+    if path.stat().st_size != shard.num_bytes or file_sha256(path) != shard.sha256:
+        raise ValueError(f"{path} does not match its manifest: its bytes have changed")

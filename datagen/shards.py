@@ -1,0 +1,109 @@
+"""Writes the Parquet files of a split, and folders that appear whole or not at all."""
+
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datagen.manifest import SCHEMA, ShardInfo, file_sha256
+
+
+class ShardWriter:
+    """Writes tables to `<split>-00000.parquet`, …, each of at most `shard_rows` rows."""
+
+    def __init__(self, folder: Path, split: str, shard_rows: int) -> None:
+        self.folder = folder
+        self.split = split
+        self.shard_rows = shard_rows
+        self.shards: list[ShardInfo] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._path = folder
+        self._num_rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Append the rows of a table, going on to the next file when one is full."""
+        while len(table):
+            writer = self._writer or self._open()
+            part = table.slice(0, self.shard_rows - self._num_rows)
+            writer.write_table(part)
+            self._num_rows += len(part)
+            table = table.slice(len(part))
+            if self._num_rows == self.shard_rows:
+                self._finish()
+
+    def close(self) -> tuple[ShardInfo, ...]:
+        """Finish the last file and return what was written."""
+        self._finish()
+        return tuple(self.shards)
+
+    def _open(self) -> pq.ParquetWriter:
+        self._path = self.folder / f"{self.split}-{len(self.shards):05d}.parquet"
+        self._writer = pq.ParquetWriter(
+            self._path,
+            SCHEMA,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["task", "split", "difficulty"],
+            write_statistics=False,
+        )
+        self._num_rows = 0
+        return self._writer
+
+    def _finish(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        sync(self._path)
+        self.shards.append(
+            ShardInfo(
+                file=self._path.name,
+                num_rows=self._num_rows,
+                num_bytes=self._path.stat().st_size,
+                sha256=file_sha256(self._path),
+            )
+        )
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary sibling that becomes `folder` when the block ends without an exception.
+
+    Files must have been synced by the block. What dead processes of this machine left of the same
+    folder is removed; so is the sibling if the block fails.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.parent / f".{folder.name}.partial-{socket.gethostname()}-{os.getpid()}"
+    _remove_abandoned(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        sync(partial)
+        partial.rename(folder)
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Force a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove temporary siblings whose process, on this machine, is gone."""
+    prefix = f".{folder.name}.partial-{socket.gethostname()}-"
+    for path in folder.parent.glob(f".{folder.name}.partial-*"):
+        process = path.name.removeprefix(prefix)
+        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc").exists():
+            shutil.rmtree(path, ignore_errors=True)
