@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 from datagen.config import DatasetConfig, DimacsConfig, SatConfig
 from orchestrator.config_errors import config_error
 from orchestrator.yaml_source import DataPath, Document, apply_overrides, load_yaml, to_yaml
+from reward_fns.registry import REWARDS
 from trainers.config import (
     EvaluationConfig,
     GrpoConfig,
@@ -98,6 +99,7 @@ class RunConfig(Strict):
         self._check_storage()
         self._check_stage_names()
         self._check_datasets()
+        self._check_rewards()
         self._check_shares()
         return self
 
@@ -107,12 +109,12 @@ class RunConfig(Strict):
 
     def _check_stage_names(self) -> None:
         counts = Counter(map(stage_name, self.stages))
-        for index, stage in enumerate(self.stages):
-            name = stage_name(stage)
+        for index, stage in reversed(list(enumerate(self.stages))):
+            name, at = stage_name(stage), ("stages", index, "name")
             if counts[name] > 1:
-                _refuse(("stages", index), f'{counts[name]} stages are called "{name}": set name')
+                _refuse(at, f'{counts[name]} stages are called "{name}": set name')
             if name == "base":
-                _refuse(("stages", index, "name"), 'a stage cannot be called "base": rename it')
+                _refuse(at, 'a stage cannot be called "base": rename it')
 
     def _check_datasets(self) -> None:
         wanted: list[tuple[DataPath, str, DataPath, str]] = []
@@ -130,6 +132,16 @@ class RunConfig(Strict):
             if splits and split not in splits:
                 known = ", ".join(splits)
                 _refuse(split_path, f'dataset {dataset} has no split "{split}": it has {known}')
+
+    def _check_rewards(self) -> None:
+        wanted: list[tuple[DataPath, str]] = [(("evaluation", "reward"), self.evaluation.reward)]
+        for index, stage in enumerate(self.stages):
+            if isinstance(stage, GrpoConfig):
+                at = ("stages", index, "reward_funcs")
+                wanted += [((*at, place), name) for place, name in enumerate(stage.reward_funcs)]
+        for path, name in wanted:
+            if name not in REWARDS:
+                _refuse(path, f'no reward is called "{name}": use {", ".join(REWARDS)}')
 
     def _check_shares(self) -> None:
         workers = max(1, self.resources.num_workers)

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TextIO
@@ -132,6 +132,20 @@ class Progress:
         """Say what is awaited while the block runs."""
         with self._shown(_Wait(cause, None, 0, self._show, self._clock)):
             yield
+
+    @contextmanager
+    def parts(self, name: str) -> Iterator[Callable[[str, int, int], None]]:
+        """Yield a `count(part, done, total)`; parts that come one after another are tasks."""
+        with ExitStack() as stack:
+            tasks: dict[str, Task] = {}
+
+            def count(part: str, done: int, total: int) -> None:
+                if part not in tasks:
+                    stack.close()
+                    tasks[part] = stack.enter_context(self.task(f"{name}/{part}", total))
+                tasks[part].update(done)
+
+            yield count
 
     def note(self, line: str) -> None:
         """Write one line for the reader, above any bars."""

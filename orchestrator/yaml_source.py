@@ -142,6 +142,7 @@ def _note(node: Any, key: Any, path: DataPath, document: Document) -> None:
     place = Place(document.name, line + 1, column + 1)
     if value:
         document.keys[path] = place
+    if value and node[key] is not None:  # ruamel has nothing at the next token, lines below
         place = replace(place, line=value[0] + 1, column=value[1] + 1)
     document.values[path] = place
 

@@ -1,6 +1,5 @@
 """`clutch datagen sat --out DIR`: a dataset of SAT problems, generated or from DIMACS files."""
 
-import json as json_module
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
@@ -8,13 +7,12 @@ from typing import Any, Literal
 from cyclopts import App
 
 from datagen.config import DatasetConfig, DimacsConfig, SatConfig
-from datagen.dataset import Manifest, build_dataset
+from datagen.dataset import build_dataset
+from datagen.manifest import Manifest
 from orchestrator.commands.arguments import config_from
-from orchestrator.progress import Progress, Task
+from orchestrator.progress import Progress
 
 app = App(name="datagen", help="Make a dataset of problems.")
-
-SAT_ONLY = ("family", "n", "k", "m", "ratio", "num", "unsat_fraction")
 
 
 @app.command
@@ -82,8 +80,9 @@ def sat(
         config: DatasetConfig = _dimacs_config(from_dimacs, style, split or "test", given)
     else:
         config = _sat_config(style, split or "train", given)
-    manifest = _build(config, out, seed)
-    print(json_module.dumps(manifest_data(manifest)) if json else _summary(out, manifest))
+    with Progress() as progress, progress.parts(f"generate {out.name}") as count:
+        manifest = build_dataset(config, out, seed, count)
+    print(manifest.model_dump_json() if json else _summary(out, manifest))
 
 
 def _dimacs_config(path: Path, style: str, split: str, given: dict[str, Any]) -> DimacsConfig:
@@ -114,25 +113,10 @@ def _sat_config(style: str, split: str, given: dict[str, Any]) -> SatConfig:
     return config_from(SatConfig, data, flags={"sizes": "n", "splits": "num"})
 
 
-def _build(config: DatasetConfig, out: Path, seed: int) -> Manifest:
-    with Progress() as progress:
-        tasks: dict[str, Task] = {}
-        with progress.task(f"datagen {out.name}") as task:
-
-            def count(name: str, done: int, total: int) -> None:
-                tasks.setdefault(name, task)
-                task.total = total
-                task.update(done, part=name)
-
-            return build_dataset(config, out, seed, count)
-
-
-def manifest_data(manifest: Manifest) -> dict[str, Any]:
-    """A dataset's manifest as plain data."""
-    data: dict[str, Any] = manifest.model_dump(mode="json")
-    return data
-
-
 def _summary(out: Path, manifest: Manifest) -> str:
-    rows = [f"{name}: {split.num_rows} rows" for name, split in manifest.splits.items()]
-    return f"{out}: {', '.join(rows)}; sha256 {manifest.dataset_hash}"
+    rows = ", ".join(f"{name} {split.num_rows:,} rows" for name, split in manifest.splits.items())
+    lines = [f"{out}: {rows}; sha256 {manifest.dataset_hash}"]
+    dropped = [f"{count:,} {reason}" for reason, count in manifest.dropped.items() if count]
+    if dropped:
+        lines.append(f"not used: {', '.join(dropped)}")
+    return "\n".join([*lines, f"next: clutch evaluate CHECKPOINT --data {out}"])

@@ -1,0 +1,125 @@
+"""Every mistake in a config file is told with its place, its value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import load_config
+from orchestrator.yaml_source import ConfigError
+from tests.small_run import CONFIG
+
+
+def mistake(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "small.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value).replace(f"{tmp_path}/", "")
+    assert len(message.splitlines()) <= 2
+    return message
+
+
+REPLACED = [
+    ("learning_rate: 1e-3", "lerning_rate: 1e-3", '13:5 unknown key "lerning_rate", did you mean'),
+    ("max_steps: 10", "max_stps: 10", '12:5 unknown key "max_stps", did you mean "max_steps"?'),
+    ("name: small", "nme: small", '1:1 unknown key "nme", did you mean "name"?'),
+    ("hidden_size: 48", "width: 48", '2:21 unknown key "width": known here are type, hidden_size'),
+    ("{n: 4, m: 12}", "{n: 4, mm: 12}", '7:20 unknown key "mm", did you mean "m"?'),
+    ("hidden_size: 48", "hidden_size: '48'", '2:34 model.hidden_size is "48": use a whole number'),
+    ("hidden_size: 48", "hidden_size: 48.5", "2:34 model.hidden_size is 48.5: use a whole number"),
+    ("hidden_size: 48", "hidden_size: 4", "2:34 model.hidden_size is 4: must be at least 8"),
+    ("hidden_size: 48", "hidden_size: 49", "2:34 model.hidden_size is 49: must be a multiple of 2"),
+    ("max_steps: 10", "max_steps: true", "12:16 stages.0.max_steps is true: use a whole number"),
+    ("1e-3", ".nan", "13:20 stages.0.learning_rate is NaN: use a finite number"),
+    ("1e-3", "2", "13:20 stages.0.learning_rate is 2: must be at most 1"),
+    ("1e-3", "fast", '13:20 stages.0.learning_rate is "fast": use a number'),
+    ("1e-3", "1e-3\n    bf16: yes", '14:11 stages.0.bf16 is "yes": use true or false'),
+    ("type: grpo", "type: gpro", '14:11 stages.1.type is "gpro": use sft or grpo'),
+    ("- type: grpo", "- name: rl", '14:5 stages.1: missing key "type": use sft or grpo'),
+    ("type: sat", "type: sad", '5:11 datasets.main.type is "sad": use sat, path or dimacs'),
+    ("{n: 4, m: 12}", "{n: 4, k: 5}", "7:23 datasets.main.sizes.0: k 5 is more than n 4"),
+    ("m: 12", "m: 0", "7:23 datasets.main.sizes.0.m is 0: must be at least 1"),
+    ("[{n: 4, m: 12}]", "[]", "7:12 datasets.main.sizes is []: needs entries, at least 1"),
+    ("train: 100", "train: many", '8:21 datasets.main.splits.train is "many": use a whole number'),
+    ("train: 100", "train: 0", "8:21 datasets.main.splits.train.num_problems is 0: must be at"),
+    ("num_problems: 10", "problems: 10", '8:33 unknown key "problems", did you mean "num_prob'),
+    ("evaluation: {dataset: main}", "", 'missing key "evaluation"'),
+    ("evaluation: {dataset: main}", "evaluation:", "17:1 evaluation is null: use a mapping"),
+    ("{dataset: main}", "{dataset: men}", '17:23 no dataset is called "men": datasets has main'),
+    ("{dataset: main}", "{dataset: main, splits: [dev]}", '17:38 dataset main has no split "dev"'),
+    ("{dataset: main}", "{dataset: main, reward: st}", '17:37 no reward is called "st": use sat'),
+    ("max_steps: 30", "max_steps: 30\n    reward_funcs: [sat, x]", '17:25 no reward is called "x"'),
+    ("type: grpo", "type: grpo\n    name: sft", '15:11 2 stages are called "sft": set name'),
+    ("name: small", "name: ../x", '1:7 name is "../x": must match'),
+    ("name: small", "name: small\nstorage: s3://b/x", '2:10 storage is "s3://b/x": use a local'),
+    ("name: small", "name: small\nseed: -1", "2:7 seed is -1: must be at least 0"),
+    (
+        "max_steps: 30",
+        "max_steps: 30\n    loss_type: ppo",
+        '17:16 stages.1.loss_type is "ppo": use',
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), REPLACED, ids=[r[1][:40] for r in REPLACED])
+def test_a_mistake_is_told_with_its_place(
+    tmp_path: Path, right: str, wrong: str, message: str
+) -> None:
+    assert right in CONFIG
+    told = mistake(tmp_path, CONFIG.replace(right, wrong, 1))
+    assert message in told
+    assert told.startswith("small.yaml:")
+
+
+def test_empty_stages_are_refused(tmp_path: Path) -> None:
+    head, _, rest = CONFIG.partition("stages:\n")
+    tail = rest[rest.index("evaluation") :]
+    told = mistake(tmp_path, f"{head}stages: []\n{tail}")
+    assert told == "small.yaml:9:9 stages is []: needs entries, at least 1"
+
+
+def test_workers_must_share_the_prompts(tmp_path: Path) -> None:
+    told = mistake(tmp_path, CONFIG + "resources: {num_workers: 3}\n")
+    assert "256 holds 32 prompts, which 3 workers cannot share: use a multiple of 24" in told
+
+
+def test_a_validator_points_at_the_field_that_it_names(tmp_path: Path) -> None:
+    told = mistake(tmp_path, CONFIG.replace("hidden_size: 48", "num_key_value_heads: 3"))
+    assert told.startswith("small.yaml:2:42 model: num_key_value_heads 3 does not divide")
+
+
+def test_further_mistakes_are_counted_with_their_places(tmp_path: Path) -> None:
+    text = CONFIG.replace("max_steps: 10", "max_steps: 0").replace("max_steps: 30", "max_step: 30")
+    assert mistake(tmp_path, text).splitlines() == [
+        "small.yaml:12:16 stages.0.max_steps is 0: must be at least 1",
+        "(1 more: small.yaml:16:5)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\na: 2\n", '2:1 found duplicate key "a"'),
+        ("a: [1\nb: 2", "2:2 expected ',' or ']', but got ':'"),
+        ("a:\n\t- 1", "2:1 found character '\\t' that cannot start any token"),
+        ("a: *x", "1:4 found undefined alias 'x'"),
+        ("- 1", "1:1 holds a list: a config is a mapping of keys"),
+        ("", "1:1 is empty: a config is a mapping of keys to values"),
+        ("just words", "1:1 holds a value 'just words'"),
+        ("a: !foo 3", "1:4 tag !foo is not supported"),
+        ("a: !!python/object/apply:os.system ['true']", "is not supported"),
+        ("a: 1\n---\nb: 2", "2:1 but found another document"),
+    ],
+)
+def test_broken_yaml_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    assert message in mistake(tmp_path, text)
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read config .*nope.yaml: No such file"):
+        load_config(tmp_path / "nope.yaml")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load_config(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xff\n")
+    with pytest.raises(ConfigError, match="not UTF-8 at byte 6"):
+        load_config(tmp_path / "latin.yaml")
