@@ -46,7 +46,7 @@ class Bar:
     label: str
     drawing: Markup
     value: str
-    interval: str = ""
+    note: str = ""
     quiet: bool = False
 
 
@@ -133,7 +133,6 @@ def _rates(checkpoints: Mapping[str, Any], metric: str) -> Iterable[Bar]:
                 name,
                 rate_bar(estimate, f"s{i % NUM_STYLES}", words),
                 f"{100 * estimate.rate:.1f}",
-                f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}",
             )
 
 
@@ -158,7 +157,7 @@ def _size_row(sizes: Mapping[str, Any], label: str, split: str) -> Bar | None:
     told = "; ".join(f"{name} {_range(rate)}" for name, rate, _ in rates)
     dots = rate_dots([(rate, style) for _, rate, style in rates], f"{label} ({split}): {told}")
     last = rates[-1][1]
-    return Bar(label, dots, f"{100 * last.rate:.1f}", f"{last.n:,} problems")
+    return Bar(label, dots, f"{100 * last.rate:.1f}", f"({last.n:,})")
 
 
 def _blocks(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -27,6 +27,21 @@ def provenance(run: RunFiles) -> list[tuple[str, str]]:
     return [(key, "not recorded" if value is None else str(value)) for key, value in _flat(ordered)]
 
 
+def in_short(run: RunFiles) -> list[tuple[str, str]]:
+    """Return what identifies the run, briefly, for the head of a report."""
+    manifest = run.manifest
+    dirty = any(manifest.get(key) for key in ("git_dirty", "dirty", "git_tree_dirty"))
+    name = str(run.evaluation.get("dataset") or "")
+    digest = run.dataset_manifest(name).get("dataset_hash") or manifest.get("dataset_hash")
+    seed = manifest.get("seed", run.config.get("seed"))
+    return [
+        ("config", _short(manifest.get("config_hash"))),
+        (f"dataset {name}".strip(), _short(digest)),
+        ("seed", "not recorded" if seed is None else str(seed)),
+        ("code", _short(manifest.get("git_sha")) + (" with uncommitted changes" if dirty else "")),
+    ]
+
+
 def flat_config(config: Row) -> list[tuple[str, str]]:
     """Return a config as (dotted key, value) lines, as `--set` takes them."""
     return [(key, str(value)) for key, value in _flat(config)]
@@ -72,3 +87,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat({str(i): part for i, part in enumerate(inner)}, f"{name}.")
         else:
             yield name, inner
+
+
+def _short(digest: object) -> str:
+    return digest.removeprefix("sha256:")[:12] if isinstance(digest, str) else "not recorded"

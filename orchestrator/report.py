@@ -13,14 +13,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from orchestrator.claims import headline, percent, points, shows, shows_not
+from orchestrator.claims import headline, is_separate, percent, points, shows, shows_not
 from orchestrator.comparison import Comparison, compare, drawn, headline_pair
 from orchestrator.curves import curves, of_stage
 from orchestrator.evaluations import Evaluation, read_evaluations, splits_of
 from orchestrator.figures import NUM_STYLES, rate_axis
 from orchestrator.health import grpo_health, unrecorded
 from orchestrator.panels import panels, rate_panels, size_panel, size_rows
-from orchestrator.provenance import flat_config, provenance, stage_times
+from orchestrator.provenance import flat_config, in_short, provenance, stage_times
 from orchestrator.result import result_of
 from orchestrator.run_files import RunFiles, read_run, write_text
 from orchestrator.shown_text import (
@@ -70,12 +70,14 @@ def report_context(folder: Path) -> dict[str, Any]:
     comparison = _comparison(run, first)
     found = curves(run.metrics)
     grpo = [stage for stage in run.stages if stage.get("type") == "grpo"]
-    word, sentence = headline(result)
+    word, sentence = headline(run, result)
     return {
         "run": run,
+        "created": run.manifest.get("created_at"),
         "result": result,
         "word": word,
         "sentence": sentence,
+        "separate": is_separate(run),
         "shows": shows(run, result),
         "shows_not": shows_not(run, result),
         "chance_words": CHANCE_WORDS,
@@ -94,6 +96,7 @@ def report_context(folder: Path) -> dict[str, Any]:
         ],
         "unrecorded": {s["name"]: unrecorded(of_stage(found, s["name"])) for s in grpo},
         "times": stage_times(run),
+        "in_short": in_short(run),
         "provenance": provenance(run),
         "config_lines": flat_config(run.config),
     }

@@ -35,15 +35,11 @@ def print_table(result: Mapping[str, Any], file: IO[str] | None = None) -> None:
     out.write("".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()))
 
 
-def result_table(block: Mapping[str, Any], title: str, box: Box = SIMPLE_HEAD) -> Table:
+def result_table(block: Mapping[str, Any], box: Box = SIMPLE_HEAD) -> Table:
     """Return the rich table of one split's (or task's) rates; rates are in per cent."""
     checkpoints: Mapping[str, Any] = block["checkpoints"]
     metrics = list(dict.fromkeys(m for measured in checkpoints.values() for m in measured))
-    counts = sorted({estimate["n"] for m in checkpoints.values() for estimate in m.values()})
-    problems = " or ".join(f"{count:,}" for count in counts)
-    heading = Text(f"Solved, % of {problems or 'no'} problems with 95 % intervals ({title})")
-    table = Table(title=heading, box=box, pad_edge=box is MARKDOWN)
-    table.title_justify = "left"
+    table = Table(box=box, pad_edge=box is MARKDOWN)
     table.add_column("checkpoint", no_wrap=True)
     for metric in metrics:
         table.add_column(metric, justify="right", no_wrap=True)
@@ -99,11 +95,19 @@ def gain_line(result: Mapping[str, Any]) -> str:
 
 
 def _print(result: Mapping[str, Any], console: Console, box: Box) -> None:
-    console.print(result_table(result, str(result.get("split") or "held-out"), box))
-    for split, block in result.get("unseen", {}).items():
-        console.print(result_table(block, f"{split}: sizes held out of training", box))
-    for split, block in result.get("other_splits", {}).items():
-        console.print(result_table(block, split, box))
-    for task, block in (result.get("tasks") or {}).items():
-        console.print(result_table(block, f"task {task}", box))
+    blocks = [(str(result.get("split") or "held-out"), result)]
+    for split, block in (result.get("unseen") or {}).items():
+        blocks.append((f"{split}: sizes held out of training", block))
+    blocks += (result.get("other_splits") or {}).items()
+    blocks += ((f"task {task}", block) for task, block in (result.get("tasks") or {}).items())
+    for title, block in blocks:
+        console.print(Text(_heading(block, title)))
+        console.print(result_table(block, box))
     console.print(Text(gain_line(result)))
+
+
+def _heading(block: Mapping[str, Any], title: str) -> str:
+    measured = block["checkpoints"].values()
+    counts = sorted({estimate["n"] for rates in measured for estimate in rates.values()})
+    problems = " or ".join(f"{count:,}" for count in counts) or "no"
+    return f"Solved, % of {problems} problems, 95 % intervals ({title})"
