@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.run_files import Row, RunFiles
-from orchestrator.table import CHANCE_WORDS
+from orchestrator.table import guess
 
 Block = Mapping[str, Any]
 
@@ -167,15 +167,16 @@ def _against_chance(result: Block) -> list[str]:
     )
     if worst is None:
         return []
-    guess = f"{CHANCE_WORDS[best].removeprefix('guess: ')} ({percent(known[best])})"
+    strategy = f"{guess(best).removeprefix('guess: ')} ({percent(known[best])})"
     if worst["low"] > known[best]:
         return [
             f"The {called(name)} checkpoint is above every guessing strategy, greedy and sampled: "
-            f"the best of them is {guess}, the low end of its intervals is {percent(worst['low'])}."
+            f"the best of them is {strategy}, the low end of its intervals "
+            f"is {percent(worst['low'])}."
         ]
     return [
         f"The {called(name)} checkpoint is NOT clearly above guessing: the best strategy is "
-        f"{guess}, the low end of its intervals is {percent(worst['low'])}."
+        f"{strategy}, the low end of its intervals is {percent(worst['low'])}."
     ]
 
 

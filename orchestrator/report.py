@@ -33,7 +33,7 @@ from orchestrator.shown_text import (
     table_cell,
     visible,
 )
-from orchestrator.table import CHANCE_WORDS, chance_cell, rate_cell
+from orchestrator.table import chance_cell, guess, rate_cell
 
 TEMPLATES = Path(__file__).parent / "templates"
 NUM_EXAMPLES = {"gained": 3, "lost": 3, "kept_unsolved": 2, "kept_solved": 1}
@@ -47,13 +47,13 @@ NUM_LISTED = 50
 """Most problems listed by id in each direction; the evaluations hold all of them."""
 
 
-def write_report(folder: Path) -> tuple[Path, Path]:
-    """Write delta_report.md and delta_report.html into the run's folder and return their paths."""
+def write_report(folder: Path) -> Path:
+    """Write delta_report.md and delta_report.html into the run's folder; return the page's path."""
     context = report_context(folder)
     markdown, page = folder / "delta_report.md", folder / "delta_report.html"
     write_text(markdown, render("delta_report.md.j2", context))
     write_text(page, render("delta_report.html.j2", context))
-    return markdown, page
+    return page
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
@@ -80,7 +80,6 @@ def report_context(folder: Path) -> dict[str, Any]:
         "separate": is_separate(run),
         "shows": shows(run, result),
         "shows_not": shows_not(run, result),
-        "chance_words": CHANCE_WORDS,
         "rate_panels": rate_panels(result),
         "size_panel": size_panel(result),
         "size_rows": size_rows(result),
@@ -124,7 +123,7 @@ def _environment() -> Environment:
         "size": size,
         "p_value": p_value,
     }
-    environment.globals |= {"rate_cell": rate_cell, "chance_cell": chance_cell}
+    environment.globals |= {"rate_cell": rate_cell, "chance_cell": chance_cell, "guess": guess}
     return environment
 
 

@@ -12,12 +12,8 @@ from rich.text import Text
 
 PLAIN_WIDTH = 200
 """Columns where the output is a file or a pipe."""
-CHANCE_WORDS = {
-    "all_true": "guess: all True",
-    "random": "guess: random",
-    "majority": "guess: majority",
-}
-"""Names of the guessing strategies in tables."""
+CHANCE_WORDS = {"all_true": "all True", "always_unsat": "UNSAT"}
+"""Names of guessing strategies in tables, where they differ from the manifest's."""
 
 
 def print_table(result: Mapping[str, Any], file: IO[str] | None = None) -> None:
@@ -51,11 +47,15 @@ def result_table(block: Mapping[str, Any], box: Box = SIMPLE_HEAD) -> Table:
         table.add_row("not evaluated")
     if box is not MARKDOWN:
         table.add_section()
-    for key, words in CHANCE_WORDS.items():
-        rate = block["chance"].get(key)
+    for key, rate in block["chance"].items():
         cells = [chance_cell(key, rate, metric) for metric in metrics]
-        table.add_row(words, *cells, style="dim")
+        table.add_row(Text(guess(key)), *cells, style="dim")
     return table
+
+
+def guess(key: str) -> str:
+    """Return what a table calls a guessing strategy of the dataset's manifest."""
+    return f"guess: {CHANCE_WORDS.get(key, key.replace('_', ' '))}"
 
 
 def rate_cell(estimate: Mapping[str, Any] | None) -> str:

@@ -87,8 +87,9 @@ def _manifest() -> dict:
         "created_at": "2026-11-20T10:00:00+00:00",
         "config": CONFIG,
         "config_hash": "c0ffee" + "0" * 58,
-        "dataset_hash": {"sat": "bb" * 32},
-        "base_checkpoint": "checkpoints/base",
+        "datasets": {"sat": "bb" * 32},
+        "dataset_hash": "bb" * 32,
+        "base_checkpoint": {"path": "checkpoints/base", "sha256": "ee" * 32},
         "seed": 0,
         "git_sha": "ce4365c0000000000000000000000000000000ff",
         "git_dirty": False,
@@ -113,6 +114,7 @@ def _dataset_manifest() -> dict:
             "test": trained,
             "unseen": {HELD_OUT: 250},
         },
+        "chance_method": {"test": "exact", "unseen": "exact"},
         "chance": {
             "test": {"all_true": 0.187, "random": 0.195, "majority": 0.471},
             "unseen": {"all_true": 0.131, "random": 0.138, "majority": 0.402},
@@ -192,19 +194,20 @@ def _metrics() -> list[dict]:
 
 
 def _timings() -> list[dict]:
-    start = 1_795_000_000.0
-    rows = []
+    rows: list[dict] = []
     for row in _metrics():
         step_s = 0.08 if row["stage"] == "sft" else 0.11
-        start += 10 * step_s
+        parts = {"generate_s": 0.05, "train_s": 0.05} if row["stage"] == "grpo" else {}
+        seconds = row["step"] * step_s
         rows.append(
             {
                 "stage": row["stage"],
                 "step": row["step"],
-                "time": start,
+                "time": 1_795_000_000.0 + 10 * step_s * len(rows),
+                "wall_s": seconds,
+                "cpu_s": 0.9 * seconds,
+                **parts,
                 "step_s": step_s,
-                "cpu_s": 10 * step_s,
-                "tokens": 12_000,
             }
         )
     return rows

@@ -160,14 +160,14 @@ def test_a_bare_run_says_what_is_missing(tmp_path):
     folder = tmp_path / "bare"
     folder.mkdir()
     (folder / "config.yaml").write_text("name: bare\nstages:\n  - {type: grpo, dataset: sat}\n")
-    markdown, page = write_report(folder)
+    page = write_report(folder)
     text = text_of(page.read_text(encoding="utf-8"))
     assert "Not evaluated" in text
     assert "No evaluation was found" in text
     assert "No metrics were recorded" in text
     assert text.count("not recorded") >= 6
     assert "Not recorded: reward" in text
-    assert "No evaluation was found" in markdown.read_text(encoding="utf-8")
+    assert "No evaluation was found" in (folder / "delta_report.md").read_text(encoding="utf-8")
 
 
 def test_missing_metrics_are_named(tmp_path):
@@ -249,6 +249,31 @@ def test_several_tasks_have_a_table_each(tmp_path):
 def test_config_of_the_fixture_is_the_one_shown(run):
     shown = dict(report_context(run)["config_lines"])
     assert shown["stages.1.max_steps"] == str(CONFIG["stages"][1]["max_steps"])
+
+
+def test_times_of_a_resumed_stage_add_up(tmp_path):
+    folder = write_run(tmp_path / "run", num_problems=4)
+    rows = [
+        {"stage": "sft", "step": step, "wall_s": wall, "cpu_s": 2 * wall, "step_s": 0.5}
+        for step, wall in ((10, 5.0), (20, 10.0), (30, 6.0), (40, 11.0))
+    ]
+    (folder / "timings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (times,) = report_context(folder)["times"]
+    assert (times["steps"], times["wall_s"], times["cpu_s"]) == (40, 21.0, 42.0)
+    assert (times["step_s"], times["parts"]) == (0.5, {})
+
+
+def test_other_baselines_of_the_dataset_are_shown(tmp_path):
+    folder = write_run(tmp_path / "run", num_problems=12)
+    path = folder / "datasets" / "sat" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["chance"]["test"]["always_unsat"] = 0.999
+    manifest["chance_method"]["test"] = "sampled"
+    path.write_text(json.dumps(manifest))
+    text = text_of(page_of(write_report(folder).parent))
+    assert "guess: UNSAT" in text and "99.9" in text
+    assert "NOT clearly above guessing: the best strategy is UNSAT" in text
+    assert "measured with 64 assignments" in text
 
 
 def test_shown_text():

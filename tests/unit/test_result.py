@@ -173,6 +173,7 @@ def test_rows_written_again_after_a_resume_count_once(tmp_path):
     path.write_text(path.read_text() + json.dumps({**first, "loss/train": 7.5}) + "\n")
     rows = [row for row in read_run(run).metrics if (row["stage"], row["step"]) == ("sft", 10)]
     assert [row["loss/train"] for row in rows] == [7.5]
+    assert rows[0]["optim/lr"] == first["optim/lr"]
 
 
 def test_mistakes_name_the_place(tmp_path):
