@@ -281,8 +281,9 @@ def test_shown_text():
     assert shortened("a" * 3000).count("a") >= 2000 and "1,000 characters" in shortened("a" * 3000)
     assert fence("x ```` y").startswith("`````text\n")
     assert table_cell("a|b\n<i>") == r"a\|b \<i\>"
-    assert [duration(s) for s in (None, 4.21, 302, 11_520)] == [
+    assert [duration(s) for s in (None, 0.11, 4.21, 302, 11_520)] == [
         "not recorded",
+        "110 ms",
         "4.2 s",
         "5 min 2 s",
         "3 h 12 min",
