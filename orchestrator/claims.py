@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.run_files import Row, RunFiles
-from orchestrator.table import CHANCE_WORDS
+from orchestrator.table import guess
 
 Block = Mapping[str, Any]
 
@@ -16,7 +16,7 @@ VERDICTS = {
 }
 
 
-def headline(result: Block) -> tuple[str, str]:
+def headline(run: RunFiles, result: Block) -> tuple[str, str]:
     """Return the verdict in a word or two, and one sentence with rates and intervals."""
     gain, checkpoints = result.get("gain"), result["checkpoints"]
     if not checkpoints:
@@ -26,23 +26,34 @@ def headline(result: Block) -> tuple[str, str]:
     metric = "greedy" if "greedy" in gain else "pass@1"
     if metric not in gain:
         return "No comparison", "The two checkpoints have no scored problem in common."
-    before, after = checkpoints[gain["before"]][metric], checkpoints[gain["after"]][metric]
-    change = {"improved": "more", "worse": "fewer"}.get(
-        gain["verdict"], "not clearly more or fewer"
-    )
+    before, after = (checkpoints[gain[side]][metric] for side in ("before", "after"))
     how = "at the first, greedy try" if metric == "greedy" else "in a single sample"
-    sentence = (
-        f"After {gain['after']} the model solves {percent(after['rate'])} of {after['n']:,} "
-        f"held-out problems {how}; before it, after {gain['before']}, "
-        f"{percent(before['rate'])}. "
+    clear = " not clear:" if gain["verdict"] == "tied" else ""
+    return VERDICTS[gain["verdict"]], (
+        f"After {called(gain['after'])} the model solves {percent(after['rate'])} of "
+        f"{after['n']:,} {'held-out ' if is_separate(run) else ''}problems {how}; before it "
+        f"({called(gain['before'])}), {percent(before['rate'])}. The difference is{clear} "
+        f"{points(gain[metric])}."
     )
-    if gain["before"] == "base":
-        sentence = sentence.replace("before it, after base,", "untrained (base),")
-    if gain["verdict"] == "tied":
-        sentence += f"That is {change}: the difference is {points(gain[metric])}."
-    else:
-        sentence += f"The difference is {points(gain[metric])}."
-    return VERDICTS[gain["verdict"]], sentence
+
+
+def is_separate(run: RunFiles) -> bool:
+    """Return whether training and evaluation are different splits of one dataset.
+
+    The splits of a dataset share no problem; between two datasets nothing checks that.
+    """
+    evaluated = run.evaluation
+    splits = evaluated.get("splits") or ["test"]
+    return bool(run.stages) and all(
+        stage.get("dataset") == evaluated.get("dataset")
+        and (stage.get("split") or "train") not in splits
+        for stage in run.stages
+    )
+
+
+def called(checkpoint: str) -> str:
+    """Return a checkpoint's name as a sentence calls it: the methods in capitals."""
+    return checkpoint.upper() if checkpoint in ("sft", "grpo") else checkpoint
 
 
 def shows(run: RunFiles, result: Block) -> list[str]:
@@ -67,6 +78,11 @@ def shows_not(run: RunFiles, result: Block) -> list[str]:
         "The intervals cover the choice of problems, not the luck of training: this is one seed "
         f"({run.config.get('seed', 'not recorded')}). Run other seeds to see that spread."
     )
+    if not is_separate(run):
+        limits.append(
+            "Whether training had seen some of the evaluated problems is not certain: not every "
+            "stage trained on other splits of the evaluated dataset."
+        )
     wide = [m for m in result.get("gain") or {} if m.startswith("pass@") and m != "pass@1"]
     for metric in wide:
         difference = result["gain"][metric]
@@ -94,14 +110,14 @@ def learned_from(run: RunFiles) -> str:
 
 
 def percent(rate: float) -> str:
-    """Return a rate as "84.1 %"."""
-    return f"{100 * rate:.1f} %"
+    """Return a rate as "84.1 %", with a space that does not break."""
+    return f"{100 * rate:.1f}\u00a0%"
 
 
 def points(difference: Block) -> str:
     """Return a paired difference as "+59.5 points (95 % interval +56.1 to +62.6)"."""
     mean, low, high = (100 * difference[key] for key in ("difference", "low", "high"))
-    return f"{mean:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    return f"{mean:+.1f} points (95\u00a0% interval {low:+.1f} to {high:+.1f})"
 
 
 def _source(run: RunFiles, stage: Row) -> str:
@@ -151,15 +167,16 @@ def _against_chance(result: Block) -> list[str]:
     )
     if worst is None:
         return []
-    guess = f"{CHANCE_WORDS[best].removeprefix('guess: ')} ({percent(known[best])})"
+    strategy = f"{guess(best).removeprefix('guess: ')} ({percent(known[best])})"
     if worst["low"] > known[best]:
         return [
-            f"{name} is above every guessing strategy, greedy and sampled: the best of them is "
-            f"{guess}, the low end of {name}'s intervals is {percent(worst['low'])}."
+            f"The {called(name)} checkpoint is above every guessing strategy, greedy and sampled: "
+            f"the best of them is {strategy}, the low end of its intervals "
+            f"is {percent(worst['low'])}."
         ]
     return [
-        f"{name} is NOT clearly above guessing: the best strategy is {guess}, the low end of "
-        f"{name}'s intervals is {percent(worst['low'])}."
+        f"The {called(name)} checkpoint is NOT clearly above guessing: the best strategy is "
+        f"{strategy}, the low end of its intervals is {percent(worst['low'])}."
     ]
 
 

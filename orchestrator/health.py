@@ -80,14 +80,15 @@ def _zero_variance(stage: Row, found: Curves) -> Finding | None:
     if curve.end <= 0.5:
         return Finding("good", str(stage["name"]), text)
     reward = found.get("reward/mean")
-    if reward is not None and reward.end >= 0.5:
+    solved = reward is not None and reward.end >= 0.5
+    if solved:
         cause = "most problems are solved by every sample: such groups teach nothing"
         key = "harder sizes in the dataset, or "
     else:
         cause = "most problems are solved by no sample: such groups teach nothing"
         key = "easier sizes in the dataset, a longer SFT stage, or "
     key += f"dynamic_sampling: refill{_now(stage, 'dynamic_sampling')}"
-    level = "warning" if curve.end > 0.8 else "note"
+    level = "warning" if curve.end > 0.8 and not solved else "note"
     return Finding(level, str(stage["name"]), text, cause, key)
 
 
@@ -122,7 +123,7 @@ class Ceiling:
         curve = found.get(self.metric)
         if curve is None:
             return None
-        text = self.text.format(start=curve.start, end=curve.end)
+        text = self.text.format(start=curve.start, end=curve.end).replace("%", "\u00a0%")
         if curve.end <= self.limit:
             return Finding("good", str(stage["name"]), text)
         key = self.key + _now(stage, self.key.split()[0])
@@ -173,7 +174,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def _share(value: float) -> str:
-    return f"{value:.1%}"
+    return f"{100 * value:.1f}\u00a0%"
 
 
 def _now(stage: Row, key: str) -> str:

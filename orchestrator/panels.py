@@ -9,12 +9,16 @@ from markupsafe import Markup
 from orchestrator.curves import Curve
 from orchestrator.figures import NUM_STYLES, line_chart, rate_bar, rate_dots, tick_text
 from orchestrator.statistics import Estimate
-from orchestrator.table import CHANCE_WORDS, rate_cell
+from orchestrator.table import guess, rate_cell
 
 LEARNING = {
     "loss/train": ("Training loss", "nats a token"),
     "reward/mean": ("Mean reward", "of the sampled completions"),
 }
+VALIDATION = {
+    "validation/solved": ("Solved in validation", "greedy, while training"),
+}
+"""Curves that a run has only if it asks for them."""
 HEALTH = {
     "policy/entropy": ("Entropy", "nats a token; near 0 nothing is explored"),
     "groups/zero_variance": ("Groups without variance", "share that teaches nothing"),
@@ -46,23 +50,28 @@ class Bar:
     label: str
     drawing: Markup
     value: str
-    interval: str = ""
+    note: str = ""
     quiet: bool = False
 
 
 def panels(found: list[Curve]) -> dict[str, Any]:
     """Return the charts in three groups, and the titles of those that were not recorded."""
     stages = list(dict.fromkeys(curve.stage for curve in found))
-    rest = {c.metric: (c.metric, "") for c in found if c.metric not in LEARNING | HEALTH}
+    named = LEARNING | HEALTH
+    rest = {c.metric: (c.metric, "") for c in found if c.metric not in named | VALIDATION}
     groups = {
         name: [
             panel for key, words in wanted.items() if (panel := _panel(found, stages, key, words))
         ]
-        for name, wanted in (("learning", LEARNING), ("health", HEALTH), ("other", rest))
+        for name, wanted in (
+            ("learning", LEARNING | VALIDATION),
+            ("health", HEALTH),
+            ("other", rest),
+        )
     }
     missing = [
         title
-        for metric, (title, _) in (LEARNING | HEALTH).items()
+        for metric, (title, _) in named.items()
         if all(curve.metric != metric for curve in found)
     ]
     return {**groups, "missing": missing}
@@ -133,18 +142,16 @@ def _rates(checkpoints: Mapping[str, Any], metric: str) -> Iterable[Bar]:
                 name,
                 rate_bar(estimate, f"s{i % NUM_STYLES}", words),
                 f"{100 * estimate.rate:.1f}",
-                f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}",
             )
 
 
 def _chance(result: Mapping[str, Any], metric: str) -> Iterable[Bar]:
     if metric not in ("greedy", "pass@1"):
         return
-    for key, words in CHANCE_WORDS.items():
-        rate = result["chance"].get(key)
+    for key, rate in result["chance"].items():
         if rate is not None:
-            bar = rate_bar(rate, "chance", f"{words}: {100 * rate:.1f} %")
-            yield Bar(words, bar, f"{100 * rate:.1f}", quiet=True)
+            bar = rate_bar(rate, "chance", f"{guess(key)}: {100 * rate:.1f} %")
+            yield Bar(guess(key), bar, f"{100 * rate:.1f}", quiet=True)
 
 
 def _size_row(sizes: Mapping[str, Any], label: str, split: str) -> Bar | None:
@@ -158,7 +165,7 @@ def _size_row(sizes: Mapping[str, Any], label: str, split: str) -> Bar | None:
     told = "; ".join(f"{name} {_range(rate)}" for name, rate, _ in rates)
     dots = rate_dots([(rate, style) for _, rate, style in rates], f"{label} ({split}): {told}")
     last = rates[-1][1]
-    return Bar(label, dots, f"{100 * last.rate:.1f}", f"{last.n:,} problems")
+    return Bar(label, dots, f"{100 * last.rate:.1f}", f"({last.n:,})")
 
 
 def _blocks(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -13,14 +13,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from orchestrator.claims import headline, percent, points, shows, shows_not
+from orchestrator.claims import headline, is_separate, percent, points, shows, shows_not
 from orchestrator.comparison import Comparison, compare, drawn, headline_pair
 from orchestrator.curves import curves, of_stage
 from orchestrator.evaluations import Evaluation, read_evaluations, splits_of
 from orchestrator.figures import NUM_STYLES, rate_axis
 from orchestrator.health import grpo_health, unrecorded
 from orchestrator.panels import panels, rate_panels, size_panel, size_rows
-from orchestrator.provenance import flat_config, provenance, stage_times
+from orchestrator.provenance import flat_config, in_short, provenance, stage_times
 from orchestrator.result import result_of
 from orchestrator.run_files import RunFiles, read_run, write_text
 from orchestrator.shown_text import (
@@ -33,7 +33,7 @@ from orchestrator.shown_text import (
     table_cell,
     visible,
 )
-from orchestrator.table import CHANCE_WORDS, chance_cell, rate_cell
+from orchestrator.table import chance_cell, guess, rate_cell
 
 TEMPLATES = Path(__file__).parent / "templates"
 NUM_EXAMPLES = {"gained": 3, "lost": 3, "kept_unsolved": 2, "kept_solved": 1}
@@ -47,13 +47,13 @@ NUM_LISTED = 50
 """Most problems listed by id in each direction; the evaluations hold all of them."""
 
 
-def write_report(folder: Path) -> tuple[Path, Path]:
-    """Write delta_report.md and delta_report.html into the run's folder and return their paths."""
+def write_report(folder: Path) -> Path:
+    """Write delta_report.md and delta_report.html into the run's folder; return the page's path."""
     context = report_context(folder)
     markdown, page = folder / "delta_report.md", folder / "delta_report.html"
     write_text(markdown, render("delta_report.md.j2", context))
     write_text(page, render("delta_report.html.j2", context))
-    return markdown, page
+    return page
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
@@ -70,15 +70,16 @@ def report_context(folder: Path) -> dict[str, Any]:
     comparison = _comparison(run, first)
     found = curves(run.metrics)
     grpo = [stage for stage in run.stages if stage.get("type") == "grpo"]
-    word, sentence = headline(result)
+    word, sentence = headline(run, result)
     return {
         "run": run,
+        "created": run.manifest.get("created_at"),
         "result": result,
         "word": word,
         "sentence": sentence,
+        "separate": is_separate(run),
         "shows": shows(run, result),
         "shows_not": shows_not(run, result),
-        "chance_words": CHANCE_WORDS,
         "rate_panels": rate_panels(result),
         "size_panel": size_panel(result),
         "size_rows": size_rows(result),
@@ -94,6 +95,7 @@ def report_context(folder: Path) -> dict[str, Any]:
         ],
         "unrecorded": {s["name"]: unrecorded(of_stage(found, s["name"])) for s in grpo},
         "times": stage_times(run),
+        "in_short": in_short(run),
         "provenance": provenance(run),
         "config_lines": flat_config(run.config),
     }
@@ -121,7 +123,7 @@ def _environment() -> Environment:
         "size": size,
         "p_value": p_value,
     }
-    environment.globals |= {"rate_cell": rate_cell, "chance_cell": chance_cell}
+    environment.globals |= {"rate_cell": rate_cell, "chance_cell": chance_cell, "guess": guess}
     return environment
 
 

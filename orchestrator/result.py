@@ -95,7 +95,8 @@ def _split_result(run: RunFiles, evaluations: Evaluations, split: str) -> dict[s
     tasks = list(dict.fromkeys(item.task for e in chosen.values() for item in e.items))
     result = {
         "checkpoints": {name: rates(evaluation) for name, evaluation in chosen.items()},
-        "chance": {key: chance.get(key) for key in CHANCE},
+        "chance": dict.fromkeys(CHANCE) | {k: v for k, v in chance.items() if _is_rate(v)},
+        "chance_method": (manifest.get("chance_method") or {}).get(split),
         "sizes": sizes(chosen),
         "held_out_sizes": None
         if trained is None
@@ -114,7 +115,7 @@ def _task_result(
     own = chance.get(task) or {}
     return {
         "checkpoints": {name: rates(evaluation) for name, evaluation in chosen.items()},
-        "chance": {key: own.get(key) for key in CHANCE},
+        "chance": dict.fromkeys(CHANCE) | {k: v for k, v in own.items() if _is_rate(v)},
         **_gains(run, chosen),
     }
 
@@ -150,11 +151,16 @@ def _empty() -> dict[str, Any]:
     return {
         "checkpoints": {},
         "chance": dict.fromkeys(CHANCE),
+        "chance_method": None,
         "sizes": {},
         "held_out_sizes": None,
         "gain": None,
         "gain_over_first": None,
     }
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _numbers(label: str) -> list[tuple[int, float | str]]:

@@ -136,8 +136,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _newest(rows: Iterator[Row]) -> tuple[Row, ...]:
-    """Keep the last row of each (stage, step): a resumed run may have written one twice."""
+    """Merge the rows of each (stage, step); a value written again replaces the earlier one."""
     kept: dict[tuple[Any, Any], Row] = {}
     for row in rows:
-        kept[row.get("stage"), row.get("step")] = row
+        kept.setdefault((row.get("stage"), row.get("step")), {}).update(row)
     return tuple(kept.values())

@@ -54,9 +54,11 @@ def number(value: float | int | None, digits: int = 3) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as "4.2 s", "5 min 2 s" or "3 h 12 min", or "not recorded"."""
+    """Return seconds as "110 ms", "4.2 s", "5 min 2 s" or "3 h 12 min", or "not recorded"."""
     if seconds is None:
         return "not recorded"
+    if 0 < seconds < 1:
+        return f"{1000 * seconds:.3g} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -12,12 +12,8 @@ from rich.text import Text
 
 PLAIN_WIDTH = 200
 """Columns where the output is a file or a pipe."""
-CHANCE_WORDS = {
-    "all_true": "guess: all True",
-    "random": "guess: random",
-    "majority": "guess: majority",
-}
-"""Names of the guessing strategies in tables."""
+CHANCE_WORDS = {"all_true": "all True", "always_unsat": "UNSAT"}
+"""Names of guessing strategies in tables, where they differ from the manifest's."""
 
 
 def print_table(result: Mapping[str, Any], file: IO[str] | None = None) -> None:
@@ -35,15 +31,11 @@ def print_table(result: Mapping[str, Any], file: IO[str] | None = None) -> None:
     out.write("".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()))
 
 
-def result_table(block: Mapping[str, Any], title: str, box: Box = SIMPLE_HEAD) -> Table:
+def result_table(block: Mapping[str, Any], box: Box = SIMPLE_HEAD) -> Table:
     """Return the rich table of one split's (or task's) rates; rates are in per cent."""
     checkpoints: Mapping[str, Any] = block["checkpoints"]
     metrics = list(dict.fromkeys(m for measured in checkpoints.values() for m in measured))
-    counts = sorted({estimate["n"] for m in checkpoints.values() for estimate in m.values()})
-    problems = " or ".join(f"{count:,}" for count in counts)
-    heading = Text(f"Solved, % of {problems or 'no'} problems with 95 % intervals ({title})")
-    table = Table(title=heading, box=box, pad_edge=box is MARKDOWN)
-    table.title_justify = "left"
+    table = Table(box=box, pad_edge=box is MARKDOWN)
     table.add_column("checkpoint", no_wrap=True)
     for metric in metrics:
         table.add_column(metric, justify="right", no_wrap=True)
@@ -55,11 +47,15 @@ def result_table(block: Mapping[str, Any], title: str, box: Box = SIMPLE_HEAD) -
         table.add_row("not evaluated")
     if box is not MARKDOWN:
         table.add_section()
-    for key, words in CHANCE_WORDS.items():
-        rate = block["chance"].get(key)
+    for key, rate in block["chance"].items():
         cells = [chance_cell(key, rate, metric) for metric in metrics]
-        table.add_row(words, *cells, style="dim")
+        table.add_row(Text(guess(key)), *cells, style="dim")
     return table
+
+
+def guess(key: str) -> str:
+    """Return what a table calls a guessing strategy of the dataset's manifest."""
+    return f"guess: {CHANCE_WORDS.get(key, key.replace('_', ' '))}"
 
 
 def rate_cell(estimate: Mapping[str, Any] | None) -> str:
@@ -99,11 +95,19 @@ def gain_line(result: Mapping[str, Any]) -> str:
 
 
 def _print(result: Mapping[str, Any], console: Console, box: Box) -> None:
-    console.print(result_table(result, str(result.get("split") or "held-out"), box))
-    for split, block in result.get("unseen", {}).items():
-        console.print(result_table(block, f"{split}: sizes held out of training", box))
-    for split, block in result.get("other_splits", {}).items():
-        console.print(result_table(block, split, box))
-    for task, block in (result.get("tasks") or {}).items():
-        console.print(result_table(block, f"task {task}", box))
+    blocks = [(str(result.get("split") or "held-out"), result)]
+    for split, block in (result.get("unseen") or {}).items():
+        blocks.append((f"{split}: sizes held out of training", block))
+    blocks += (result.get("other_splits") or {}).items()
+    blocks += ((f"task {task}", block) for task, block in (result.get("tasks") or {}).items())
+    for title, block in blocks:
+        console.print(Text(_heading(block, title)))
+        console.print(result_table(block, box))
     console.print(Text(gain_line(result)))
+
+
+def _heading(block: Mapping[str, Any], title: str) -> str:
+    measured = block["checkpoints"].values()
+    counts = sorted({estimate["n"] for rates in measured for estimate in rates.values()})
+    problems = " or ".join(f"{count:,}" for count in counts) or "no"
+    return f"Solved, % of {problems} problems, 95 % intervals ({title})"

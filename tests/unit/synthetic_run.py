@@ -19,26 +19,20 @@ CONFIG = {
     "storage": "runs",
     "model": {"type": "tiny", "hidden_size": 96, "num_hidden_layers": 3},
     "datasets": {
-        "warmup": {
-            "type": "sat",
-            "family": "q_hidden",
-            "style": "compact",
-            "splits": {
-                "train": {
-                    "num_problems": 8000,
-                    "demonstrations": {"type": "walk", "per_problem": 4},
-                }
-            },
-        },
         "sat": {
             "type": "sat",
             "family": "q_hidden",
             "style": "compact",
-            "splits": {"train": 40000},
+            "splits": {
+                "warmup": {"num_problems": 8000, "demonstrations": {"type": "walk"}},
+                "train": {"num_problems": 40000},
+                "test": {"num_problems": 1000},
+                "unseen": {"num_problems": 250},
+            },
         },
     },
     "stages": [
-        {"type": "sft", "name": None, "dataset": "warmup", "split": "train", "max_steps": 320},
+        {"type": "sft", "name": None, "dataset": "sat", "split": "warmup", "max_steps": 320},
         {
             "type": "grpo",
             "name": None,
@@ -74,8 +68,7 @@ def write_run(
     _write_json(
         folder / "result.json", {"wall_s": 301.5, "cpu_s": 455.2, "peak_bytes": 1_900_000_000}
     )
-    for name in ("warmup", "sat"):
-        _write_json(folder / "datasets" / name / "manifest.json", _dataset_manifest(name))
+    _write_json(folder / "datasets" / "sat" / "manifest.json", _dataset_manifest())
     _write_lines(folder / "metrics.jsonl", _metrics())
     _write_lines(folder / "timings.jsonl", _timings())
     for checkpoint in checkpoints:
@@ -94,8 +87,9 @@ def _manifest() -> dict:
         "created_at": "2026-11-20T10:00:00+00:00",
         "config": CONFIG,
         "config_hash": "c0ffee" + "0" * 58,
-        "dataset_hash": {"warmup": "aa" * 32, "sat": "bb" * 32},
-        "base_checkpoint": "checkpoints/base",
+        "datasets": {"sat": "bb" * 32},
+        "dataset_hash": "bb" * 32,
+        "base_checkpoint": {"path": "checkpoints/base", "sha256": "ee" * 32},
         "seed": 0,
         "git_sha": "ce4365c0000000000000000000000000000000ff",
         "git_dirty": False,
@@ -104,17 +98,23 @@ def _manifest() -> dict:
     }
 
 
-def _dataset_manifest(name: str) -> dict:
+def _dataset_manifest() -> dict:
     trained = dict.fromkeys(LABELS, 8000)
     return {
         "format": "clutch-dataset-v1",
-        "name": name,
+        "name": "sat",
         "seed": 0,
         "generator": "sat",
         "generator_version": 1,
-        "dataset_hash": ("aa" if name == "warmup" else "bb") * 32,
+        "dataset_hash": "bb" * 32,
         "splits": {"train": {"num_rows": 40000, "num_problems": 40000}},
-        "difficulty": {"train": trained, "test": trained, "unseen": {HELD_OUT: 250}},
+        "difficulty": {
+            "warmup": trained,
+            "train": trained,
+            "test": trained,
+            "unseen": {HELD_OUT: 250},
+        },
+        "chance_method": {"test": "exact", "unseen": "exact"},
         "chance": {
             "test": {"all_true": 0.187, "random": 0.195, "majority": 0.471},
             "unseen": {"all_true": 0.131, "random": 0.138, "majority": 0.402},
@@ -194,19 +194,20 @@ def _metrics() -> list[dict]:
 
 
 def _timings() -> list[dict]:
-    start = 1_795_000_000.0
-    rows = []
+    rows: list[dict] = []
     for row in _metrics():
         step_s = 0.08 if row["stage"] == "sft" else 0.11
-        start += 10 * step_s
+        parts = {"generate_s": 0.05, "train_s": 0.05} if row["stage"] == "grpo" else {}
+        seconds = row["step"] * step_s
         rows.append(
             {
                 "stage": row["stage"],
                 "step": row["step"],
-                "time": start,
+                "time": 1_795_000_000.0 + 10 * step_s * len(rows),
+                "wall_s": seconds,
+                "cpu_s": 0.9 * seconds,
+                **parts,
                 "step_s": step_s,
-                "cpu_s": 10 * step_s,
-                "tokens": 12_000,
             }
         )
     return rows
