@@ -32,3 +32,8 @@ def pick_device(use_gpu: bool) -> torch.device:
     if not torch.cuda.is_available():
         raise ValueError("resources.gpus_per_worker is above 0, but torch sees no GPU: set it to 0")
     return torch.device("cuda", torch.cuda.current_device())
+
+
+def any_device() -> torch.device:
+    """Return the GPU where torch sees one, else the CPU."""
+    return pick_device(torch.cuda.is_available())

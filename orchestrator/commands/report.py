@@ -4,6 +4,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from orchestrator.quiet import prepare_environment
+from orchestrator.result import write_result
+from orchestrator.table import print_table
 
 
 def report(run: Path, /) -> None:
@@ -18,4 +20,7 @@ def report(run: Path, /) -> None:
         raise ValueError(f"no run at {run}: a run's folder holds run_manifest.json")
     prepare_environment()
     # Loaded by name only now, because plots take a second to import and a wrong path none.
-    print(resolve_name("orchestrator.report:write_report")(run))
+    result = write_result(run)
+    page = resolve_name("orchestrator.report:write_report")(run)
+    print_table(result)
+    print(f"report    {page}")
