@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import rfc8785
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from datagen.config import DatasetConfig, DimacsConfig, SatConfig
@@ -91,6 +98,13 @@ class RunConfig(Strict):
     """What the run takes of the machine or cluster."""
     tracking: TrackingConfig = MlflowConfig()
     """Where metrics go beside the run's own folder."""
+
+    @field_validator("model", "tracking", mode="before")
+    @classmethod
+    def _default_type(cls, value: Any, info: ValidationInfo) -> Any:
+        """A section that has a default may leave its type out, as in --set tracking.uri=..."""
+        default = cls.model_fields[str(info.field_name)].default.type
+        return {"type": default, **value} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":

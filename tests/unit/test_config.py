@@ -48,6 +48,8 @@ def test_a_stage_is_found_by_its_name_before_its_type(config_file: Path) -> None
         ("seed=7", 7),
         ("model={type: hf, path: /models/x}", "hf"),
         ("tracking.type=none", "none"),
+        ("tracking.experiment=mine", None),
+        ("model={head_dim: 32}", None),
         ("stages.sft.learning_rate=5e-4", 5e-4),
         ("stages.sft.bf16=true", True),
         ("evaluation.limit=null", None),
