@@ -56,6 +56,8 @@ class ResourcesConfig(Strict):
     """Threads of each worker's kernels; the whole CPUs of cpus_per_worker by default."""
     max_failures: int = Field(2, ge=0)
     """Crashed workers are started again from the last state at most so many times."""
+    start_timeout_s: float = Field(300.0, ge=0)
+    """Seconds to wait for the cluster to offer what the workers need."""
 
 
 class MlflowConfig(Strict):

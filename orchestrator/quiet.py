@@ -15,6 +15,8 @@ SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
+    # Loading a Hub model without safetensors would otherwise ask a service to convert it.
+    "DISABLE_SAFETENSORS_CONVERSION": "1",
     # One poll of Ray Train's controller, which each report waits for; 2 s by default.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.05",
     # A tracking server that does not answer must not hold up a run for minutes.

@@ -105,6 +105,10 @@ class TrainingStage(Strict):
     """What to do with a longer prompt: refuse the run, drop the row (counted), or keep its end."""
     logging_steps: int = Field(10, ge=1)
     """Metrics are averaged over and written every so many steps."""
+    eval_steps: int | None = Field(None, ge=1)
+    """Measure the greedy solve rate on eval_split every so many steps; never by default."""
+    eval_split: str = "validation"
+    """Split that is measured while training."""
     save_steps: int = Field(200, ge=1)
     """The state that a resumed run starts from is saved every so many steps."""
     save_total_limit: int = Field(2, ge=1)

@@ -1,0 +1,219 @@
+"""What a run shows and what it does not, in plain words, each sentence from a figure of the run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.run_files import Row, RunFiles
+from orchestrator.table import guess
+
+Block = Mapping[str, Any]
+
+VERDICTS = {
+    "improved": "Improved",
+    "tied": "Tied",
+    "worse": "Worse",
+    "mixed": "Mixed: better by one measure and worse by another",
+}
+
+
+def headline(run: RunFiles, result: Block) -> tuple[str, str]:
+    """Return the verdict in a word or two, and one sentence with rates and intervals."""
+    gain, checkpoints = result.get("gain"), result["checkpoints"]
+    if not checkpoints:
+        return "Not evaluated", "This run holds no evaluation, so it shows nothing about the model."
+    if not gain:
+        return "No comparison", "Only one checkpoint was evaluated, so there is no gain to tell."
+    metric = "greedy" if "greedy" in gain else "pass@1"
+    if metric not in gain:
+        return "No comparison", "The two checkpoints have no scored problem in common."
+    before, after = (checkpoints[gain[side]][metric] for side in ("before", "after"))
+    how = "at the first, greedy try" if metric == "greedy" else "in a single sample"
+    clear = " not clear:" if gain["verdict"] == "tied" else ""
+    return VERDICTS[gain["verdict"]], (
+        f"After {called(gain['after'])} the model solves {percent(after['rate'])} of "
+        f"{after['n']:,} {'held-out ' if is_separate(run) else ''}problems {how}; before it "
+        f"({called(gain['before'])}), {percent(before['rate'])}. The difference is{clear} "
+        f"{points(gain[metric])}."
+    )
+
+
+def is_separate(run: RunFiles) -> bool:
+    """Return whether training and evaluation are different splits of one dataset.
+
+    The splits of a dataset share no problem; between two datasets nothing checks that.
+    """
+    evaluated = run.evaluation
+    splits = evaluated.get("splits") or ["test"]
+    return bool(run.stages) and all(
+        stage.get("dataset") == evaluated.get("dataset")
+        and (stage.get("split") or "train") not in splits
+        for stage in run.stages
+    )
+
+
+def called(checkpoint: str) -> str:
+    """Return a checkpoint's name as a sentence calls it: the methods in capitals."""
+    return checkpoint.upper() if checkpoint in ("sft", "grpo") else checkpoint
+
+
+def shows(run: RunFiles, result: Block) -> list[str]:
+    """Return what the run's figures support."""
+    return [
+        *_training_source(run),
+        *_against_chance(result),
+        *_held_out(result),
+        *_each_size(result),
+    ]
+
+
+def shows_not(run: RunFiles, result: Block) -> list[str]:
+    """Return what the run's figures do not support, so that nobody reads it into them."""
+    limits = []
+    if learned_from(run) == "checker":
+        limits.append(
+            "It is not a comparison with supervised learning on gold answers: this run trained no "
+            "such model, and on small problems such a model may well solve more."
+        )
+    limits.append(
+        "The intervals cover the choice of problems, not the luck of training: this is one seed "
+        f"({run.config.get('seed', 'not recorded')}). Run other seeds to see that spread."
+    )
+    if not is_separate(run):
+        limits.append(
+            "Whether training had seen some of the evaluated problems is not certain: not every "
+            "stage trained on other splits of the evaluated dataset."
+        )
+    wide = [m for m in result.get("gain") or {} if m.startswith("pass@") and m != "pass@1"]
+    for metric in wide:
+        difference = result["gain"][metric]
+        if difference["low"] <= 0:
+            limits.append(
+                f"It is not a wider reach: with several samples ({metric}) the difference is "
+                f"{points(difference)}."
+            )
+    if not result.get("unseen") and not result.get("held_out_sizes"):
+        limits.append(
+            "It says nothing about other sizes or kinds of problems: none that training had not "
+            "seen was evaluated."
+            if result.get("held_out_sizes") is not None
+            else "Which sizes training had seen is missing from the datasets' manifests."
+        )
+    return [*limits, *_left_out(result)]
+
+
+def learned_from(run: RunFiles) -> str:
+    """Return what supervised stages learned from: "checker" (no gold answer), "gold", "unknown"."""
+    kinds = {_source(run, stage) for stage in run.stages if stage.get("type") == "sft"}
+    if not run.stages:
+        return "unknown"
+    return next((kind for kind in ("gold", "unknown") if kind in kinds), "checker")
+
+
+def percent(rate: float) -> str:
+    """Return a rate as "84.1 %", with a space that does not break."""
+    return f"{100 * rate:.1f}\u00a0%"
+
+
+def points(difference: Block) -> str:
+    """Return a paired difference as "+59.5 points (95 % interval +56.1 to +62.6)"."""
+    mean, low, high = (100 * difference[key] for key in ("difference", "low", "high"))
+    return f"{mean:+.1f} points (95\u00a0% interval {low:+.1f} to {high:+.1f})"
+
+
+def _source(run: RunFiles, stage: Row) -> str:
+    name = str(stage.get("dataset"))
+    config = run.dataset_manifest(name).get("config") or run.dataset_config(name)
+    split = (config.get("splits") or {}).get(stage.get("split") or "train")
+    if isinstance(split, Mapping) and split.get("demonstrations"):
+        return "checker"
+    return "unknown" if split is None else "gold"
+
+
+def _training_source(run: RunFiles) -> list[str]:
+    grpo = [stage for stage in run.stages if stage.get("type") == "grpo"]
+    checkers = sorted(
+        {str(name) for stage in grpo for name in stage.get("reward_funcs") or ["sat"]}
+    )
+    checker = f"the score of the checker ({', '.join(checkers)})"
+    source = learned_from(run)
+    if source == "checker" and grpo:
+        return [
+            "The gain was learned from the checker alone: no gold answer and no solver's answer "
+            f"was used in training. GRPO saw only {checker}; the warm-up's demonstrations are "
+            "random walks and random assignments."
+            if len(grpo) < len(run.stages)
+            else f"The model was trained by GRPO alone and saw only {checker}."
+        ]
+    if source == "gold":
+        added = f", and GRPO added {checker}" if grpo else ""
+        return [f"SFT was trained on certified gold answers{added}."]
+    if source == "unknown":
+        return ["Whether SFT's rows hold gold answers cannot be told from this folder."]
+    return []
+
+
+def _against_chance(result: Block) -> list[str]:
+    known = {key: rate for key, rate in result["chance"].items() if rate is not None}
+    if not known:
+        return ["What guessing would score is missing from the dataset's manifest."]
+    if not result["checkpoints"]:
+        return []
+    best = max(known, key=lambda key: known[key])
+    name, measured = list(result["checkpoints"].items())[-1]
+    worst = min(
+        (measured[m] for m in ("greedy", "pass@1") if m in measured),
+        key=lambda estimate: estimate["low"],
+        default=None,
+    )
+    if worst is None:
+        return []
+    strategy = f"{guess(best).removeprefix('guess: ')} ({percent(known[best])})"
+    if worst["low"] > known[best]:
+        return [
+            f"The {called(name)} checkpoint is above every guessing strategy, greedy and sampled: "
+            f"the best of them is {strategy}, the low end of its intervals "
+            f"is {percent(worst['low'])}."
+        ]
+    return [
+        f"The {called(name)} checkpoint is NOT clearly above guessing: the best strategy is "
+        f"{strategy}, the low end of its intervals is {percent(worst['low'])}."
+    ]
+
+
+def _held_out(result: Block) -> list[str]:
+    sentences = []
+    for split, block in (result.get("unseen") or {}).items():
+        gain = block.get("gain")
+        if gain and "greedy" in gain:
+            after = block["checkpoints"][gain["after"]]["greedy"]
+            sentences.append(
+                f"On sizes that no training problem had ({', '.join(block['held_out_sizes'])}; "
+                f"split {split}) greedy reaches {percent(after['rate'])}, a difference of "
+                f"{points(gain['greedy'])}."
+            )
+    return sentences
+
+
+def _each_size(result: Block) -> list[str]:
+    names = list(result["sizes"])
+    last = result["sizes"][names[-1]] if names else {}
+    rates = {label: m["greedy"]["rate"] for label, m in last.items() if "greedy" in m}
+    if len(rates) < 2:
+        return []
+    worst, best = min(rates, key=lambda x: rates[x]), max(rates, key=lambda x: rates[x])
+    return [
+        f"Over {len(rates)} sizes, greedy goes from {percent(rates[worst])} ({worst}) to "
+        f"{percent(rates[best])} ({best})."
+    ]
+
+
+def _left_out(result: Block) -> list[str]:
+    sentences = []
+    for name, measured in result["checkpoints"].items():
+        unscored = {m: e["unscored"] for m, e in measured.items() if "unscored" in e}
+        for metric, count in unscored.items():
+            sentences.append(f"{count:,} problems could not be scored for {name}, {metric}.")
+    unpaired = (result.get("gain") or {}).get("unpaired")
+    if unpaired:
+        sentences.append(f"{unpaired:,} problems were evaluated for only one of the two.")
+    return sentences

@@ -1,0 +1,77 @@
+"""The end of a run: result, evidence, report, table, and where to look next."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.evidence import write_evidence
+from orchestrator.report import write_report
+from orchestrator.result import write_result
+from orchestrator.scp import scp_metrics
+from orchestrator.table import print_table
+from orchestrator.tracking import Tracker
+
+ARTIFACTS = (
+    "run_manifest.json",
+    "config.yaml",
+    "result.json",
+    "metrics.json",
+    "delta_report.md",
+    "delta_report.html",
+)
+
+
+def close_run(
+    folder: Path, checkpoints: Sequence[str], usage: Mapping[str, float], tracker: Tracker
+) -> None:
+    """Write everything that is made from a trained run's files, and print what to look at."""
+    copy_evaluations(folder, checkpoints)
+    result = write_result(folder, usage)
+    write_evidence(folder / "metrics.json", scp_metrics(folder))
+    _, page = write_report(folder)
+    tracker.log_results(flat_rates(result))
+    for name in ARTIFACTS:
+        tracker.log_artifact(folder / name)
+    for manifest in sorted(folder.glob("datasets/*/manifest.json")):
+        tracker.log_artifact(manifest)
+    tracker.finish("FINISHED")
+    print_table(result)
+    print_next(folder, page, checkpoints[-1], tracker.ui_line)
+
+
+def copy_evaluations(folder: Path, checkpoints: Sequence[str]) -> None:
+    """Lay the answers before and after training under the names that readers of runs know."""
+    for name, checkpoint in (("eval_before", checkpoints[0]), ("eval_after", checkpoints[-1])):
+        partial = folder / f"{name}.jsonl.partial"
+        shutil.copyfile(folder / "evaluations" / f"{checkpoint}.jsonl", partial)
+        partial.replace(folder / f"{name}.jsonl")
+
+
+def flat_rates(result: Mapping[str, Any]) -> dict[str, float]:
+    """Return {checkpoint/measure: rate} of the table."""
+    return {
+        f"{checkpoint}/{measure.replace('@', '_at_')}": estimate["rate"]
+        for checkpoint, measures in result["checkpoints"].items()
+        for measure, estimate in measures.items()
+    }
+
+
+def print_next(folder: Path, page: Path, last: str, ui_line: str | None) -> None:
+    """Print where the report is, and the commands that follow."""
+    shown = _short(folder)
+    lines = [
+        f"report    {_short(page)}",
+        f"try it    clutch generate {shlex.quote(shown)}/checkpoints/{last} --prompt '…'",
+    ]
+    if ui_line:
+        lines.append(f"metrics   {ui_line}")
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+def _short(path: Path) -> str:
+    """The path from here, if it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

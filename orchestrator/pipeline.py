@@ -1,0 +1,240 @@
+"""A run from its config to its report: data, training, evaluation, evidence.
+
+    run_pipeline(config, fresh=False, verbose=False, progress=progress)
+
+Every step leaves a file or folder that is whole or not there, so that the same call again goes on
+where the last one stopped.
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datagen.config import PathConfig
+from datagen.dataset import build_dataset, dataset_folder, verify_dataset
+from orchestrator.closing import close_run
+from orchestrator.config import RunConfig, config_data, config_hash, run_folder
+from orchestrator.manifest import build_manifest, hash_checkpoint, read_manifest, write_manifest
+from orchestrator.plan import PlanItem
+from orchestrator.progress import Progress
+from orchestrator.ray_session import ray_session
+from orchestrator.tracking import Tracker, open_tracker
+from orchestrator.train import launch_training
+from orchestrator.usage import UsageMonitor
+from orchestrator.watch import TrainingWatch
+from orchestrator.yaml_source import to_yaml
+from trainers.config import HfModelConfig, resolve_checkpoint, stage_name
+from trainers.folders import write_text
+from trainers.stages import BASE, Course, is_finished
+
+CONFIG_NAME = "config.yaml"
+HASH_NAME = "config.sha256"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Where the parts of a run lie."""
+
+    config: RunConfig
+    folder: Path
+
+    def dataset(self, name: str) -> Path:
+        """Folder of a dataset: in the run's, or the one that the config names."""
+        return dataset_folder(self.config.datasets[name], self.folder / "datasets" / name)
+
+    def course(self) -> Course:
+        """What the workers are to do."""
+        return Course(
+            model=self.config.model,
+            stages=self.config.stages,
+            evaluation=self.config.evaluation,
+            datasets={name: self.dataset(name).resolve() for name in self.config.datasets},
+        )
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """Names of the checkpoints that are evaluated, in order."""
+        return [BASE, *map(stage_name, self.config.stages)]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether every stage has left its checkpoint and every checkpoint its answers."""
+        stages = map(stage_name, self.config.stages)
+        evaluated = ((self.folder / "evaluations" / f"{n}.jsonl") for n in self.checkpoints)
+        return all(e.is_file() for e in evaluated) and all(
+            is_finished(self.folder, name) for name in stages
+        )
+
+
+def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Progress) -> Path:
+    """Do everything that a run has not done yet; return its folder.
+
+    Raises ValueError if the folder holds a run of another config, or one that is running.
+    """
+    paths = RunPaths(config, run_folder(config).resolve())
+    _refuse_missing_model(config)
+    with _own_folder(paths, fresh):
+        with UsageMonitor(paths.folder) as usage:
+            hashes = _make_datasets(paths, progress)
+            _describe(paths, hashes)
+            tracker = _open_tracker(paths, hashes, progress)
+            try:
+                if not paths.is_trained:
+                    _train(paths, tracker, verbose, progress)
+            except BaseException as error:
+                stopped = isinstance(error, KeyboardInterrupt)
+                tracker.finish("KILLED" if stopped else "FAILED")
+                raise
+        with progress.waiting("the report"):
+            close_run(paths.folder, paths.checkpoints, usage.totals(), tracker)
+    return paths.folder
+
+
+def _refuse_missing_model(config: RunConfig) -> None:
+    """Refuse a model folder that is not there before anything is made; Hub names pass."""
+    model = config.model
+    if isinstance(model, HfModelConfig):
+        path = Path(model.path).expanduser()
+        if path.exists() or path.is_absolute() or model.path.startswith("."):
+            resolve_checkpoint(path)
+
+
+def plan_run(config: RunConfig, *, fresh: bool) -> list[PlanItem]:
+    """Say what `run_pipeline` would do with each step, and why; touches nothing."""
+    paths = RunPaths(config, run_folder(config).resolve())
+    _refuse_missing_model(config)
+    if not fresh:
+        _refuse_other_config(paths)
+    items = [_plan_dataset(paths, name, fresh) for name in config.datasets]
+    changed = any(item.action != "skip" for item in items)
+    for name in paths.checkpoints:
+        items.append(_plan_checkpoint(paths, name, fresh, changed))
+        changed = changed or items[-1].action != "skip"
+        items.append(_plan_evaluation(paths, name, fresh))
+    return [*items, PlanItem("report", "run", "written from the run's files each time")]
+
+
+def _plan_dataset(paths: RunPaths, name: str, fresh: bool) -> PlanItem:
+    title, folder = f"dataset {name}", paths.dataset(name)
+    if isinstance(paths.config.datasets[name], PathConfig):
+        return PlanItem(title, "skip", f"exists at {folder}; its hashes are checked")
+    if not fresh and (folder / "manifest.json").is_file():
+        return PlanItem(title, "skip", "its manifest is there; its hashes are checked")
+    return PlanItem(title, "run", "generated in this process")
+
+
+def _plan_checkpoint(paths: RunPaths, name: str, fresh: bool, changed: bool) -> PlanItem:
+    if name == BASE and isinstance(paths.config.model, HfModelConfig):
+        return PlanItem(name, "skip", f"loaded from {paths.config.model.path}")
+    title = "make base" if name == BASE else f"train {name}"
+    if not fresh and is_finished(paths.folder, name):
+        return PlanItem(title, "skip", "its checkpoint is there and whole")
+    states = sorted((paths.folder / "state" / name).glob("step-*"))
+    if states and not fresh:
+        return PlanItem(title, "resume", f"from {states[-1].name}")
+    reason = "what it stands on is new" if changed else "its checkpoint is not there"
+    return PlanItem(title, "run", reason)
+
+
+def _plan_evaluation(paths: RunPaths, name: str, fresh: bool) -> PlanItem:
+    if not fresh and (paths.folder / "evaluations" / f"{name}.jsonl").is_file():
+        return PlanItem(f"evaluate {name}", "skip", "its answers are there")
+    return PlanItem(f"evaluate {name}", "run", "its answers are not there")
+
+
+@contextmanager
+def _own_folder(paths: RunPaths, fresh: bool) -> Iterator[None]:
+    """Hold the run's folder alone; made if it is new, emptied if `fresh`."""
+    folder = paths.folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f'name is "{paths.config.name}": that run is running now in {folder}; wait for '
+                "it, or give this one another name"
+            ) from None
+        if fresh:
+            _clear(folder)
+        _refuse_other_config(paths)
+        folder.mkdir(exist_ok=True)
+        write_text(folder / CONFIG_NAME, to_yaml(config_data(paths.config)))
+        write_text(folder / HASH_NAME, config_hash(paths.config) + "\n")
+        yield
+
+
+def _clear(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / HASH_NAME).is_file():
+        raise ValueError(f"--fresh would delete {folder}, which is no run's folder: choose another")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_other_config(paths: RunPaths) -> None:
+    saved = paths.folder / HASH_NAME
+    if saved.is_file() and saved.read_text().strip() != config_hash(paths.config):
+        raise ValueError(
+            f'name is "{paths.config.name}", and {paths.folder} holds a run of another config '
+            f"({CONFIG_NAME} there): give this run another name, or start over with --fresh"
+        )
+
+
+def _make_datasets(paths: RunPaths, progress: Progress) -> dict[str, str]:
+    hashes = {}
+    for name, config in paths.config.datasets.items():
+        if isinstance(config, PathConfig):
+            hashes[name] = verify_dataset(Path(config.path)).dataset_hash
+            continue
+        with progress.task(f"generate {name}") as task:
+
+            def show(split: str, done: int, total: int, task: Any = task) -> None:
+                task.update(done, split=split, of=total)
+
+            folder = paths.folder / "datasets" / name
+            folder.parent.mkdir(exist_ok=True)
+            hashes[name] = build_dataset(config, folder, paths.config.seed, show).dataset_hash
+    return hashes
+
+
+def _describe(paths: RunPaths, hashes: dict[str, str]) -> None:
+    """Write run_manifest.json; a run that goes on keeps its identity."""
+    model = paths.config.model
+    base = None
+    if isinstance(model, HfModelConfig) and Path(model.path).is_dir():
+        base = hash_checkpoint(Path(model.path))
+    manifest = build_manifest(
+        paths.config,
+        datasets=hashes,
+        base_checkpoint=base,
+        earlier=read_manifest(paths.folder),
+    )
+    write_manifest(paths.folder, manifest)
+
+
+def _open_tracker(paths: RunPaths, hashes: dict[str, str], progress: Progress) -> Tracker:
+    with progress.waiting("MLflow to open"):
+        tracker = open_tracker(paths.config, paths.folder, warn=progress.note)
+    tracker.log_tags({f"dataset_hash.{name}": digest for name, digest in hashes.items()})
+    return tracker
+
+
+def _train(paths: RunPaths, tracker: Tracker, verbose: bool, progress: Progress) -> None:
+    resources, seed = paths.config.resources, paths.config.seed
+    with (
+        ray_session(resources, verbose=verbose, progress=progress),
+        TrainingWatch(paths.folder, progress, tracker) as watch,
+    ):
+        launch_training(
+            paths.course(), paths.folder, seed, resources, verbose=verbose, watch=watch.look
+        )
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """Return what a finished run's result.json holds."""
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return result

@@ -1,0 +1,143 @@
+"""What a run left in its folder, read back: manifest, config, metrics and times.
+
+Reports are made from these files alone, so that `clutch report RUN` tells the same story on any
+machine. A file that is missing reads as empty: what is not there is reported as missing.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+Row = dict[str, Any]
+
+
+def read_jsonl(path: Path) -> Iterator[Row]:
+    """Yield the objects of a JSONL file; nothing if there is no such file.
+
+    A torn last line (the writer was killed) is left out; a broken line before it raises ValueError
+    with its number.
+    """
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                if not line.endswith("\n"):
+                    return
+                raise ValueError(f"{path}:{number}: not a line of JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise ValueError(
+                    f"{path}:{number}: expected a JSON object, got {line.strip()[:40]}"
+                )
+            yield row
+
+
+def read_json(path: Path) -> Row:
+    """Return the object in a JSON file; an empty one if there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: expected a JSON object")
+    return value
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The small files of one run; evaluations are read apart (see evaluations.py)."""
+
+    folder: Path
+    manifest: Row
+    config: Row
+    metrics: tuple[Row, ...]
+    timings: tuple[Row, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the run: as configured, else the folder's."""
+        return str(self.config.get("name") or self.folder.resolve().name)
+
+    @property
+    def stages(self) -> list[Row]:
+        """The configured stages in order, each with its `name` filled in (its type by default)."""
+        stages = self.config.get("stages") or []
+        return [{**stage, "name": stage.get("name") or stage.get("type")} for stage in stages]
+
+    @property
+    def evaluation(self) -> Row:
+        """The `evaluation` section of the config."""
+        return dict(self.config.get("evaluation") or {})
+
+    def dataset_config(self, name: str) -> Row:
+        """Return the config of one of the run's datasets; empty if it has none of that name."""
+        return dict((self.config.get("datasets") or {}).get(name) or {})
+
+    def dataset_manifest(self, name: str) -> Row:
+        """Return the manifest of one of the run's datasets; empty if it cannot be found."""
+        manifest = read_json(self.folder / "datasets" / name / "manifest.json")
+        path = self.dataset_config(name).get("path")
+        if not manifest and path:
+            manifest = read_json(Path(path) / "manifest.json")
+        return manifest
+
+    def trained_labels(self) -> set[str] | None:
+        """Return the difficulty labels of every split that a stage trained on; None if unknown."""
+        labels: set[str] = set()
+        for stage in self.stages:
+            manifest = self.dataset_manifest(str(stage.get("dataset")))
+            histogram = (manifest.get("difficulty") or {}).get(stage.get("split") or "train")
+            if not isinstance(histogram, dict) or not histogram:
+                return None
+            labels.update(histogram)
+        return labels or None
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Read the files of the run in `folder`; ValueError if it is not a run's folder."""
+    manifest = read_json(folder / "run_manifest.json")
+    config = manifest.get("config")
+    if not isinstance(config, dict):
+        path = folder / "config.yaml"
+        config = YAML(typ="safe", pure=True).load(path) if path.is_file() else {}
+    if not manifest and not config:
+        raise ValueError(
+            f"no run at {folder}: its folder holds run_manifest.json and config.yaml; "
+            "give the folder that `clutch run` printed"
+        )
+    return RunFiles(
+        folder=folder,
+        manifest=manifest,
+        config=config or {},
+        metrics=_newest(read_jsonl(folder / "metrics.jsonl")),
+        timings=tuple(read_jsonl(folder / "timings.jsonl")),
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 beside `path` and rename it there: a reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _newest(rows: Iterator[Row]) -> tuple[Row, ...]:
+    """Merge the rows of each (stage, step); a value written again replaces the earlier one."""
+    kept: dict[tuple[Any, Any], Row] = {}
+    for row in rows:
+        kept.setdefault((row.get("stage"), row.get("step")), {}).update(row)
+    return tuple(kept.values())

@@ -1,0 +1,53 @@
+"""Small files in a run's folder by which driver and workers talk, wherever the workers are.
+
+`stop`: the driver asks the workers to save their state and end. `progress.json`: the first worker
+says what it is doing. `error.json`: a worker says why training cannot go on, so that the reason
+reaches the terminal as one line.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The signal files of one run."""
+
+    folder: Path
+
+    @property
+    def stop(self) -> Path:
+        """Exists while the run is to stop."""
+        return self.folder / "stop"
+
+    @property
+    def progress(self) -> Path:
+        """What the first worker does now."""
+        return self.folder / "progress.json"
+
+    @property
+    def error(self) -> Path:
+        """Why training cannot go on."""
+        return self.folder / "error.json"
+
+    def clear(self) -> None:
+        """Forget everything that an earlier launch said."""
+        for path in (self.stop, self.progress, self.error):
+            path.unlink(missing_ok=True)
+
+    def write(self, path: Path, content: dict[str, Any]) -> None:
+        """Replace a signal file atomically."""
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.write_text(json.dumps(content), encoding="utf-8")
+        partial.replace(path)
+
+    def read(self, path: Path) -> dict[str, Any] | None:
+        """Return what a signal file says, None if it is not there."""
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return content

@@ -1,0 +1,89 @@
+"""What a run takes of the machine: time, CPU time and memory of all its processes.
+
+Measured on the driver's machine: the driver, the Ray that it started, and everything below them.
+On a joined cluster the workers' processes are not below the driver: there the CPU time is that of
+the driver and, from timings.jsonl, of the training workers, and memory is the driver's.
+"""
+
+import json
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+SAMPLE_EVERY_S = 2.0
+USAGE_NAME = "usage.json"
+
+
+class UsageMonitor:
+    """Samples the process tree; adds up over the sessions of a run that was resumed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / USAGE_NAME
+        self._started = time.monotonic()
+        self._cpu: dict[tuple[int, float], float] = {}
+        self._peak = 0
+        self._before = _read(self._path)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._sample_on, daemon=True, name="usage")
+        self._saving = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self.sample()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self.sample()
+        self.save()
+
+    def sample(self) -> None:
+        """Look at all processes once. Memory that processes share is counted once (PSS)."""
+        total = 0
+        this = psutil.Process()
+        for process in [this, *this.children(recursive=True)]:
+            try:
+                times = process.cpu_times()
+                self._cpu[process.pid, process.create_time()] = times.user + times.system
+                total += process.memory_full_info().pss
+            except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+                continue
+        self._peak = max(self._peak, total)
+
+    def totals(self) -> dict[str, float]:
+        """Return wall_s, cpu_s (seconds) and peak_bytes of the run so far, all sessions."""
+        return {
+            "wall_s": self._before["wall_s"] + time.monotonic() - self._started,
+            "cpu_s": self._before["cpu_s"] + sum(self._cpu.values()),
+            "peak_bytes": max(self._before["peak_bytes"], self._peak),
+        }
+
+    def save(self) -> None:
+        """Keep the totals for a session that goes on."""
+        with self._saving:
+            partial = self._path.with_name(USAGE_NAME + ".partial")
+            partial.write_text(json.dumps(self.totals()), encoding="utf-8")
+            partial.replace(self._path)
+
+    def _sample_on(self) -> None:
+        while not self._stopping.wait(SAMPLE_EVERY_S):
+            self.sample()
+            self.save()
+
+
+def _read(path: Path) -> dict[str, float]:
+    try:
+        saved: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {"wall_s": 0.0, "cpu_s": 0.0, "peak_bytes": 0}
+    return saved

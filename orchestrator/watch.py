@@ -1,0 +1,83 @@
+"""What the driver shows and tracks while the workers train, read from the run's folder."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from orchestrator.progress import Progress, Task
+from orchestrator.tracking import Tracker
+
+SHOWN = {
+    "loss/train": "loss",
+    "loss/policy": "loss",
+    "reward/mean": "reward",
+    "policy/entropy": "entropy",
+    "groups/zero_variance": "zero_variance",
+    "validation/solved": "validation",
+}
+"""Metrics that stand beside a stage's bar, and their short names."""
+
+
+class TrainingWatch:
+    """Follows progress.json and metrics.jsonl; one task is shown at a time."""
+
+    def __init__(self, folder: Path, progress: Progress, tracker: Tracker) -> None:
+        self._metrics = folder / "metrics.jsonl"
+        self._progress, self._tracker = progress, tracker
+        self._shown: str | None = None
+        self._task: Task | None = None
+        self._stack = ExitStack()
+        self._offset = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._read_metrics()
+        self._stack.close()
+
+    def look(self, now: dict[str, Any] | None) -> None:
+        """Show what the workers say they do, and pass new metrics on."""
+        what = "wait for the workers to start" if now is None else str(now["what"])
+        if what != self._shown:
+            self._stack.close()
+            self._shown, self._stack = what, ExitStack()
+            total = int(now["total"]) if now and now["total"] else None
+            done = int(now["done"]) if now else 0
+            if total is None:
+                self._stack.enter_context(self._progress.waiting(what))
+                self._task = None
+            else:
+                task = self._progress.task(what, total, done=done)
+                self._task = self._stack.enter_context(task)
+        figures = self._read_metrics()
+        if self._task is not None and now is not None:
+            self._task.update(int(now["done"]), **figures)
+        if now is not None and now["total"] and self._task is None:
+            self._shown = None  # The same step now knows its total: show it as a bar.
+
+    def _read_metrics(self) -> dict[str, float]:
+        """Send rows that are new since the last look to the tracker; return what to show."""
+        if not self._metrics.is_file():
+            return {}
+        if self._metrics.stat().st_size < self._offset:
+            self._offset = 0  # Cut back by a resumed stage; the tracker knows what it has seen.
+        with self._metrics.open("rb") as file:
+            file.seek(self._offset)
+            content = file.read()
+        end = content.rfind(b"\n") + 1
+        self._offset += end
+        rows = [json.loads(line) for line in content[:end].splitlines()]
+        if not rows:
+            return {}
+        self._tracker.log_metrics(rows)
+        return {
+            short: round(rows[-1][name], 4) for name, short in SHOWN.items() if name in rows[-1]
+        }

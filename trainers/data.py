@@ -1,0 +1,239 @@
+"""Problems for training: read and verified, put in order, turned into tokens.
+
+The order is a pure function of (seed, stage, epoch), so that the whole state of the data loader
+is one integer, the cursor.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerBase
+
+from reward_fns.records import Problem
+
+COLUMNS = ("id", "task", "split", "index", "prompt", "answer", "env", "difficulty")
+BATCH_SIZE = 1024
+
+
+def load_split(folder: Path, split: str) -> list[Problem]:
+    """Read all problems of a split, in the order of the dataset.
+
+    Raises ValueError naming the file, where the dataset has no manifest, a shard is missing, or
+    its bytes do not match the manifest.
+    """
+    manifest_path = folder / "manifest.json"
+    try:
+        splits = json.loads(manifest_path.read_bytes())["splits"]
+    except FileNotFoundError:
+        raise ValueError(f"no dataset at {folder}: {manifest_path} does not exist") from None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{manifest_path} is not a dataset manifest: build it anew") from None
+    if split not in splits:
+        raise ValueError(f"split {split!r} is not in {folder}: choose from {sorted(splits)}")
+    return [problem for shard in splits[split]["shards"] for problem in _read_shard(folder, shard)]
+
+
+def _read_shard(folder: Path, shard: dict[str, Any]) -> Iterator[Problem]:
+    path = folder / Path(shard["file"]).name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read dataset file {path}: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != shard["sha256"]:
+        raise ValueError(f"dataset file {path} does not match its manifest: build the data anew")
+    table = pq.read_table(io.BytesIO(content), columns=list(COLUMNS))
+    columns = [table.column(name).to_pylist() for name in COLUMNS]
+    return (Problem(*row) for row in zip(*columns, strict=True))
+
+
+@dataclass
+class KeyedOrder:
+    """The order in which `num_problems` are visited: a new permutation in each epoch.
+
+    Each epoch's permutation is keyed by sha256(seed, stage, epoch) and drawn from Philox's raw
+    stream, which NumPy keeps the same over its versions.
+    """
+
+    num_problems: int
+    seed: int
+    stage: str
+    _epochs: dict[int, np.ndarray] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.num_problems < 1:
+            raise ValueError(
+                f"stage {self.stage!r} has no problems to train on: its split is empty"
+            )
+
+    def take(self, cursor: int, count: int) -> tuple[list[int], int]:
+        """Return the next `count` indices after `cursor` visits, and the cursor after them."""
+        indices: list[int] = []
+        end = cursor + count
+        while cursor < end:
+            epoch, start = divmod(cursor, self.num_problems)
+            stop = min(start + end - cursor, self.num_problems)
+            indices += self._permutation(epoch)[start:stop].tolist()
+            cursor += stop - start
+        return indices, cursor
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if epoch not in self._epochs:
+            key = hashlib.sha256(f"order\0{self.seed}\0{self.stage}\0{epoch}".encode()).digest()
+            noise = np.random.Philox(key=int.from_bytes(key[:16], "big"))
+            order = np.argsort(noise.random_raw(self.num_problems), kind="stable")
+            # Two at most: a batch that spans the border of two epochs needs both.
+            self._epochs = dict(list(self._epochs.items())[-1:])
+            self._epochs[epoch] = order
+        return self._epochs[epoch]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompts:
+    """Token ids of the prompts that were kept, and what became of the others.
+
+    Equal prompts may share one list: do not change it in place.
+    """
+
+    prompt_ids: list[list[int]]
+    indices: list[int]
+    """For each prompt, the position of its problem in the list that was encoded."""
+    num_dropped: int
+    """Prompts left out because they were too long."""
+    num_truncated: int
+    """Prompts of which only the end was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedCompletions:
+    """Token ids of completions, each with its eos token unless it was cut."""
+
+    completion_ids: list[list[int]]
+    num_truncated: int
+    """Completions longer than the limit, of which only the beginning was kept."""
+
+
+def encode_prompts(
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    *,
+    max_prompt_length: int,
+    long_prompts: Literal["error", "drop", "truncate"] = "error",
+    chat_template: bool = False,
+) -> EncodedPrompts:
+    """Encode the problems' prompts, as one user message each where `chat_template` is set.
+
+    A prompt of more than `max_prompt_length` tokens is refused, dropped, or cut to its end.
+    Raises ValueError naming the problem for such a prompt, for an empty one, for a token that the
+    vocabulary lacks, and where nothing is left.
+    """
+    if max_prompt_length < 1:
+        raise ValueError(
+            f"max_prompt_length {max_prompt_length} leaves no room for a prompt: "
+            "lower max_completion_length or use a model with a longer context"
+        )
+    kept, indices, num_truncated = [], [], 0
+    texts = [problem.prompt for problem in problems]
+    if chat_template:
+        texts = [_as_chat(tokenizer, text) for text in texts]
+    encoded = _encode(tokenizer, problems, texts, add_special_tokens=not chat_template)
+    for index, ids in enumerate(encoded):
+        if len(ids) > max_prompt_length:
+            if long_prompts == "error":
+                raise ValueError(
+                    f"problem {problems[index].id}: the prompt has {len(ids)} tokens, at most "
+                    f"{max_prompt_length} fit: raise max_prompt_length or set long_prompts to "
+                    "drop or truncate"
+                )
+            if long_prompts == "drop":
+                continue
+            num_truncated += 1
+            ids = ids[-max_prompt_length:]
+        kept.append(ids)
+        indices.append(index)
+    num_dropped = len(problems) - len(kept)
+    if num_dropped and not kept:
+        raise ValueError(
+            f"all {num_dropped} prompts have more than {max_prompt_length} tokens and were "
+            "dropped: raise max_prompt_length"
+        )
+    return EncodedPrompts(kept, indices, num_dropped, num_truncated)
+
+
+def encode_completions(
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    *,
+    eos_token_id: int,
+    max_completion_length: int,
+) -> EncodedCompletions:
+    """Encode the problems' answers as what the model is to say, and end each with the eos token.
+
+    Raises ValueError naming the problem for a token that the vocabulary lacks.
+    """
+    texts = [problem.answer for problem in problems]
+    completion_ids, num_truncated = [], 0
+    for ids in _encode(tokenizer, problems, texts, add_special_tokens=False):
+        ended = [*ids, eos_token_id]
+        num_truncated += len(ended) > max_completion_length
+        completion_ids.append(ended[:max_completion_length])
+    return EncodedCompletions(completion_ids, num_truncated)
+
+
+def _as_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
+    message = {"role": "user", "content": prompt}
+    text = tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+    return str(text)
+
+
+def _encode(
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    texts: Sequence[str],
+    *,
+    add_special_tokens: bool,
+) -> Iterator[list[int]]:
+    """Yield the token ids of each text, refusing unknown tokens by name and empty texts."""
+    unknown = _unknown_token_id(tokenizer)
+    for start in range(0, len(texts), BATCH_SIZE):
+        batch = list(texts[start : start + BATCH_SIZE])
+        distinct = list(dict.fromkeys(batch))  # the demonstrations of a problem share its prompt
+        encoded = tokenizer(distinct, add_special_tokens=add_special_tokens, verbose=False)
+        ids_of = dict(zip(distinct, encoded["input_ids"], strict=True))
+        for offset, text in enumerate(batch):
+            problem, ids = problems[start + offset], ids_of[text]
+            # An unknown token is the model's blind spot: two different words would look the same.
+            if unknown is not None and unknown in ids:
+                word = _first_unknown(tokenizer, text, add_special_tokens)
+                raise ValueError(
+                    f"problem {problem.id}: the tokenizer has no token for {word!r}: use a model "
+                    "whose vocabulary covers the dataset (tiny: raise max_variables)"
+                )
+            if not ids:
+                raise ValueError(f"problem {problem.id}: its text has no tokens")
+            yield ids
+
+
+def _unknown_token_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Return the id of unknown words; byte-level tokenizers lend that name to another token."""
+    lent = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
+    return None if tokenizer.unk_token_id in lent else tokenizer.unk_token_id
+
+
+def _first_unknown(tokenizer: PreTrainedTokenizerBase, text: str, add_special_tokens: bool) -> str:
+    """Return the part of `text` that became the first unknown token."""
+    if not tokenizer.is_fast:
+        return text[:80]
+    encoded = tokenizer(
+        text, add_special_tokens=add_special_tokens, return_offsets_mapping=True, verbose=False
+    )
+    start, end = encoded["offset_mapping"][encoded["input_ids"].index(tokenizer.unk_token_id)]
+    return text[start:end]

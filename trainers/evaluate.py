@@ -1,0 +1,116 @@
+"""Measure a policy: each problem answered once greedily and several times by sampling.
+
+Noise is keyed by (seed, split, problem, sample), the same for every checkpoint of a run: base, SFT
+and GRPO answer the same questions with the same dice.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from reward_fns.records import Problem
+from reward_fns.registry import score
+from trainers.config import EvaluationConfig
+from trainers.data import encode_prompts
+from trainers.engine.rollout import Completion, Sampling
+from trainers.engine.sampling import uniforms
+from trainers.engine.select import Engine
+from trainers.folders import write_text
+from trainers.models.load import Policy
+from trainers.parallel import Workers
+
+Progress = Callable[[int, int], None]
+EVALUATION_STEP = -1
+"""Stands for the step in the key of the noise: no training step has this number."""
+
+
+def answer_problems(
+    policy: Policy, engine: Engine, problems: Sequence[Problem], prompts: Sequence[list[int]],
+    config: EvaluationConfig, seed: int, progress: Progress | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return one row for each problem: its greedy answer and its samples, scored with reasons."""
+    sampling = Sampling(
+        config.max_completion_length, policy.eos_token_ids, config.temperature, config.top_p
+    )
+    rows = []
+    for start in range(0, len(problems), config.batch_size):
+        batch = problems[start : start + config.batch_size]
+        noise = uniforms(
+            seed, EVALUATION_STEP, [p.id for p in batch], config.num_samples + 1,
+            config.max_completion_length,
+        )  # fmt: skip
+        groups = engine.generate(prompts[start : start + len(batch)], noise, sampling, greedy=[0])
+        rows += [_row(policy, config, *pair) for pair in zip(batch, groups, strict=True)]
+        if progress:
+            progress(len(rows), len(problems))
+    return rows
+
+
+def encode_for_evaluation(
+    policy: Policy, problems: Sequence[Problem], config: EvaluationConfig
+) -> list[list[int]]:
+    """Return the prompts as tokens; ValueError names one that does not fit the context."""
+    limit = policy.max_length - config.max_completion_length
+    return encode_prompts(
+        policy.tokenizer, problems, max_prompt_length=limit, chat_template=policy.chat_template
+    ).prompt_ids
+
+
+def evaluate_policy(
+    policy: Policy, engine: Engine, problems: Sequence[Problem], config: EvaluationConfig,
+    seed: int, workers: Workers, out: Path, progress: Progress | None = None,
+) -> None:  # fmt: skip
+    """Answer `problems` on all workers and write the rows, in order, atomically to `out`.
+
+    Raises ValueError where a prompt does not fit the model's context.
+    """
+    # Every worker encodes every prompt, so that all of them meet a bad one.
+    prompts = encode_for_evaluation(policy, problems, config)
+    mine = answer_problems(
+        policy,
+        engine,
+        workers.share(problems),
+        workers.share(prompts),
+        config,
+        seed,
+        progress if workers.is_first else None,
+    )
+    shares = workers.gather(mine)
+    if workers.is_first:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        rows = (
+            shares[i % workers.world_size][i // workers.world_size] for i in range(len(problems))
+        )
+        write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    workers.barrier()
+
+
+def _row(
+    policy: Policy, config: EvaluationConfig, problem: Problem, completions: list[Completion]
+) -> dict[str, Any]:
+    answers = [_answer(policy, config, problem, completion) for completion in completions]
+    return {
+        "id": problem.id,
+        "task": problem.task,
+        "split": problem.split,
+        "label": json.loads(problem.difficulty).get("label", problem.task),
+        "prompt": problem.prompt,
+        "answer": problem.answer,
+        "env": problem.env,
+        "greedy": answers[0],
+        "samples": answers[1:],
+    }
+
+
+def _answer(
+    policy: Policy, config: EvaluationConfig, problem: Problem, completion: Completion
+) -> dict[str, Any]:
+    text = policy.tokenizer.decode(completion.token_ids, skip_special_tokens=True)
+    judged = score(config.reward, problem.task, str(text), problem.env)
+    return {
+        "text": text,
+        "score": judged.value,
+        "reason": judged.reason,
+        "num_tokens": len(completion.token_ids),
+    }

@@ -1,0 +1,228 @@
+"""Group relative policy optimization: sample groups, judge them, learn from the differences.
+
+One step samples `generation_batch_size` completions, scores them with the reward functions, turns
+rewards into advantages within each group and follows the clipped surrogate. Groups without
+variance carry no gradient: they are counted, and skipped or refilled.
+
+Definitions: Shao et al. 2024 (arXiv 2402.03300); TRL 1.16's GRPOTrainer.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from reward_fns.records import Problem
+from trainers.advantages import batch_std, group_advantages
+from trainers.config import GrpoConfig
+from trainers.data import KeyedOrder, encode_prompts
+from trainers.engine.batches import micro_batches
+from trainers.engine.rollout import Sampling
+from trainers.engine.sampling import uniforms
+from trainers.engine.select import Engine
+from trainers.losses import LossConfig, LossScale, reduce_loss, token_terms
+from trainers.metrics import Means
+from trainers.models.load import Policy
+from trainers.records import StageRecords
+from trainers.rollout_log import Rollout
+from trainers.run import Run
+from trainers.scoring import SampledGroup, Scorer
+from trainers.validation import Validation
+
+
+class Grpo:
+    """Where the gradients of a GRPO step come from; see trainers.loop.Algorithm."""
+
+    def __init__(
+        self, config: GrpoConfig, policy: Policy, engine: Engine, reference: Engine | None,
+        problems: Sequence[Problem], run: Run, name: str, records: StageRecords,
+        validation: Validation | None,
+    ) -> None:  # fmt: skip
+        self.config, self.policy, self.engine, self.reference = config, policy, engine, reference
+        self.run, self.records, self.validation = run, records, validation
+        self.cursor = 0
+        self.batch: list[SampledGroup] = []
+        self.sampled_at = 0
+        limit = config.max_prompt_length or policy.max_length - config.max_completion_length
+        prompts = encode_prompts(
+            policy.tokenizer, problems, max_prompt_length=limit,
+            long_prompts=config.long_prompts, chat_template=policy.chat_template,
+        )  # fmt: skip
+        self.problems = [problems[i] for i in prompts.indices]
+        self.prompts = prompts.prompt_ids
+        self.counts = {
+            "data/prompts_dropped": prompts.num_dropped,
+            "data/prompts_truncated": prompts.num_truncated,
+        }
+        self.order = KeyedOrder(len(self.prompts), run.seed, name)
+        self.scorer = Scorer(config, policy.tokenizer)
+        self.sampling = Sampling(
+            config.max_completion_length, policy.eos_token_ids, config.temperature, config.top_p
+        )
+        self.loss = LossConfig(
+            config.loss_type, config.epsilon, config.epsilon_high or config.epsilon, config.beta,
+            config.max_completion_length,
+        )  # fmt: skip
+
+    @property
+    def steps_per_batch(self) -> int:
+        """Optimizer steps taken on one batch of completions."""
+        return self.config.steps_per_generation * self.config.num_iterations
+
+    @property
+    def on_policy(self) -> bool:
+        """Whether every step is taken on completions of the very weights it changes."""
+        return self.steps_per_batch == 1
+
+    def between_batches(self, step: int) -> bool:
+        """Whether step `step` samples anew."""
+        return step % self.steps_per_batch == 0
+
+    def validate(self) -> dict[str, float]:
+        """Greedy solve rate on the validation split."""
+        return self.validation.measure() if self.validation else {}
+
+    def gradients(self, step: int, means: Means, times: Means) -> None:
+        """Add this worker's share of the gradient, sampling first where the batch is used up."""
+        if self.between_batches(step):
+            self.batch, self.sampled_at = self._sample(step, means, times), step
+        started = time.perf_counter()
+        part = (step - self.sampled_at) % self.config.steps_per_generation
+        groups = self.batch[part :: self.config.steps_per_generation]
+        scale = self._scale(groups)
+        fresh = step == self.sampled_at
+        useful = [g for g in groups if self._is_trained(g)]
+        for micro in micro_batches(useful, self.config.per_device_train_batch_size):
+            self._backward(micro, scale, fresh, means)
+        times.add("train_s", time.perf_counter() - started)
+
+    def _is_trained(self, group: SampledGroup) -> bool:
+        if self.config.dynamic_sampling == "none":
+            return True
+        # A KL penalty pulls on every completion, whether or not its group has a signal.
+        return not group.zero_variance or self.config.beta > 0
+
+    def _scale(self, groups: Sequence[SampledGroup]) -> LossScale:
+        tokens = sum(int(group.kept_lengths().sum()) for group in groups)
+        counts = self.run.workers.sum([tokens, sum(len(g.completions) for g in groups)])
+        return LossScale(int(counts[0]), int(counts[1]))
+
+    def _sample(self, step: int, means: Means, times: Means) -> list[SampledGroup]:
+        """Sample and score one batch; with "refill", go on until enough groups have variance."""
+        config = self.config
+        wanted = config.generation_batch_size // config.num_generations
+        batch: list[SampledGroup] = []
+        attempts = 1 + (config.max_refills if config.dynamic_sampling == "refill" else 0)
+        for _ in range(attempts):
+            indices, self.cursor = self.order.take(self.cursor, wanted)
+            groups = self._roll_out(step, self.run.workers.share(indices), times)
+            self._advantages(groups)
+            self._record(step, groups, means)
+            if config.dynamic_sampling == "refill":
+                groups = [g for g in groups if not g.zero_variance]
+            batch += groups
+            if self.run.workers.sum([len(batch)])[0] >= wanted:
+                break
+        return batch
+
+    def _roll_out(self, step: int, indices: list[int], times: Means) -> list[SampledGroup]:
+        config, started = self.config, time.perf_counter()
+        problems = [self.problems[i] for i in indices]
+        prompts = [self.prompts[i] for i in indices]
+        noise = uniforms(
+            self.run.seed, step, [p.id for p in problems], config.num_generations,
+            config.max_completion_length,
+        )  # fmt: skip
+        sampled = self.engine.generate(prompts, noise, self.sampling) if prompts else []
+        times.add("generate_s", time.perf_counter() - started)
+        started = time.perf_counter()
+        groups = self.scorer.score(problems, prompts, sampled)
+        times.add("reward_s", time.perf_counter() - started)
+        return groups
+
+    def _advantages(self, groups: list[SampledGroup]) -> None:
+        rewards = np.array([group.rewards for group in groups]).reshape(
+            len(groups), self.config.num_generations
+        )
+        std = None
+        if self.config.scale_rewards == "batch":
+            std = batch_std(rewards, self.run.workers.sum)
+        result = group_advantages(rewards, self.config.scale_rewards, std)
+        for i, group in enumerate(groups):
+            group.advantages = result.values_BG[i]
+            group.zero_variance = bool(result.zero_variance_B[i])
+            if self.config.mask_truncated_completions:
+                group.kept = ~np.array(group.truncated)
+
+    def _record(self, step: int, groups: list[SampledGroup], means: Means) -> None:
+        self.records.append_rollouts([r for group in groups for r in _rollouts(step, group)])
+        for group in groups:
+            scored = group.rewards[~np.isnan(group.rewards)]
+            means.add("reward/mean", float(scored.sum()), len(scored))
+            if len(scored) > 1:
+                means.add("reward/std", float(scored.std(ddof=1)))
+            means.add("reward/malformed", group.num_malformed, len(scored))
+            means.add("reward/unscored", len(group.rewards) - len(scored), len(group.rewards))
+            means.add("groups/zero_variance", group.zero_variance)
+            means.add("completions/truncated", sum(group.truncated), len(group.truncated))
+            means.add_values("completions/mean_length", map(len, group.completions))
+
+    def _backward(
+        self, groups: list[SampledGroup], scale: LossScale, fresh: bool, means: Means
+    ) -> None:
+        device = self.run.workers.device
+        prompts = [group.prompt for group in groups]
+        completions = [group.completions for group in groups]
+        logprobs_M, entropy_M = self.engine.logprobs(prompts, completions, self.config.temperature)
+        lengths = np.array([len(c) for group in completions for c in group])
+        lengths_S = torch.as_tensor(lengths, device=device)
+
+        def per_token(values: Any) -> torch.Tensor:
+            return torch.as_tensor(np.concatenate(values), dtype=torch.float32, device=device)
+
+        advantages_M = per_token([g.advantages for g in groups]).repeat_interleave(lengths_S)
+        kept_M = per_token([g.kept for g in groups]).repeat_interleave(lengths_S)
+        sampler_M = per_token([p for g in groups for p in g.sampler_logprobs])
+        reference_M = None
+        if self.reference is not None:
+            with torch.no_grad():
+                reference_M, _ = self.reference.logprobs(
+                    prompts, completions, self.config.temperature
+                )
+        old_M = None if self.on_policy else sampler_M
+        terms = token_terms(self.loss, logprobs_M, advantages_M, old_M, reference_M)
+        loss = reduce_loss(self.loss, terms.loss_M, kept_M, lengths_S, scale)
+        if self.config.entropy_coef:
+            bonus = (entropy_M * kept_M).sum() / max(scale.num_tokens, 1)
+            loss = loss - self.config.entropy_coef * bonus
+        loss.backward()
+        with torch.no_grad():
+            # Every worker's micro-batches add up to the step's loss: a sum over one, not a mean.
+            means.add("loss/policy", float(loss), 1 / self.run.workers.world_size)
+            means.add("policy/entropy", float(entropy_M.sum()), len(entropy_M))
+            means.add("policy/clip_fraction", float(terms.clipped_M.sum()), len(logprobs_M))
+            if terms.kl_M is not None:
+                means.add("policy/kl", float(terms.kl_M.sum()), len(logprobs_M))
+            if fresh:
+                gap = (logprobs_M - sampler_M).abs().sum()
+                means.add("sampler/mismatch", float(gap), len(logprobs_M))
+
+
+def _rollouts(step: int, group: SampledGroup) -> list[Rollout]:
+    return [
+        Rollout(
+            step=step + 1,
+            problem_id=group.problem.id,
+            sample=i,
+            text=group.texts[i],
+            token_ids=group.completions[i],
+            sampler_logprobs=group.sampler_logprobs[i],
+            reward=None if np.isnan(group.rewards[i]) else float(group.rewards[i]),
+            reason=group.reasons[i],
+            advantage=float(group.advantages[i]),
+            policy_step=step,
+        )
+        for i in range(len(group.completions))
+    ]

@@ -1,0 +1,179 @@
+"""All stages of a run on one worker, in order: base, then each stage, each followed by its answers.
+
+A finished stage leaves a verified checkpoint and an evaluation; what is there is not made again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_fns.records import Problem
+from trainers.card import model_card
+from trainers.checkpoint import export_model
+from trainers.config import (
+    EvaluationConfig,
+    GrpoConfig,
+    HfModelConfig,
+    ModelConfig,
+    SftConfig,
+    StageConfig,
+    TinyModelConfig,
+    stage_name,
+)
+from trainers.data import load_split
+from trainers.engine.select import Engine, make_engine
+from trainers.evaluate import evaluate_policy
+from trainers.folders import remove_folder, verify_folder
+from trainers.grpo import Grpo
+from trainers.loop import StageLoop
+from trainers.models.load import Policy, load_checkpoint, load_policy
+from trainers.records import StageRecords
+from trainers.run import Run
+from trainers.sft import Sft
+from trainers.validation import Validation
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a run trains: a model, stages, data and how each checkpoint is measured."""
+
+    model: ModelConfig
+    stages: Sequence[StageConfig]
+    evaluation: EvaluationConfig
+    datasets: Mapping[str, Path]
+    """Folder of each dataset by name."""
+
+
+def is_finished(run_folder: Path, name: str) -> bool:
+    """Whether the checkpoint `name` of a run is there, whole."""
+    try:
+        verify_folder(run_folder / "checkpoints" / name)
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def run_course(course: Course, run: Run) -> None:
+    """Make every checkpoint and evaluation that is not there yet."""
+    _make_base(course, run)
+    _evaluate(course, run, BASE)
+    before = BASE
+    for stage in course.stages:
+        name = stage_name(stage)
+        if not _agreed(run, is_finished(run.folder, name)):
+            _train(course, stage, run, before)
+        _evaluate(course, run, name)
+        before = name
+
+
+def _agreed(run: Run, value: bool) -> bool:
+    """The first worker's view, so that all workers take the same way."""
+    return bool(run.workers.gather(value)[0])
+
+
+def _make_base(course: Course, run: Run) -> None:
+    """Write the untrained model of a run from scratch; a loaded model stays where it is."""
+    if isinstance(course.model, HfModelConfig) or _agreed(run, is_finished(run.folder, BASE)):
+        return
+    if run.workers.is_first:
+        policy = load_policy(course.model, run.seed, "cpu")
+        _export(policy, run, BASE, before=None, datasets={})
+    run.workers.barrier()
+
+
+def _load(course: Course, run: Run, name: str) -> Policy:
+    if name == BASE and isinstance(course.model, HfModelConfig):
+        return load_policy(course.model, run.seed, run.workers.device)
+    return load_checkpoint(course.model, run.checkpoint(name), run.workers.device)
+
+
+def _engine(course: Course, policy: Policy, bf16: bool) -> Engine:
+    model = course.model
+    recompute = not isinstance(model, TinyModelConfig) and model.gradient_checkpointing
+    return make_engine(policy.model, bf16, recompute)
+
+
+def _train(course: Course, stage: StageConfig, run: Run, before: str) -> None:
+    name = stage_name(stage)
+    run.progress(f"load {name}", 0, 0)
+    policy = _load(course, run, before)
+    engine = _engine(course, policy, stage.bf16)
+    folder = course.datasets[stage.dataset]
+    problems = load_split(folder, stage.split)
+    validation = _validation(course, stage, policy, engine, run)
+    records = StageRecords(run, name, with_rollouts=isinstance(stage, GrpoConfig))
+    algorithm: Sft | Grpo
+    if isinstance(stage, SftConfig):
+        algorithm = Sft(stage, policy, engine, problems, run, name, validation)
+    else:
+        reference = _reference(course, stage, run, before)
+        algorithm = Grpo(stage, policy, engine, reference, problems, run, name, records, validation)
+    try:
+        StageLoop(stage, policy, algorithm, run, records).train()
+    finally:
+        records.close()
+    if run.workers.is_first:
+        _export(policy, run, name, before, {stage.dataset: folder})
+        remove_folder(run.state_root(name))
+    run.workers.barrier()
+
+
+def _reference(course: Course, stage: GrpoConfig, run: Run, before: str) -> Engine | None:
+    """The model that the stage starts from, frozen, where a KL penalty asks for it."""
+    if stage.beta == 0:
+        return None
+    policy = _load(course, run, before)
+    policy.model.requires_grad_(False)
+    return make_engine(policy.model, stage.bf16)
+
+
+def _validation(
+    course: Course, stage: StageConfig, policy: Policy, engine: Engine, run: Run
+) -> Validation | None:
+    if stage.eval_steps is None:
+        return None
+    problems = load_split(course.datasets[stage.dataset], stage.eval_split)
+    return Validation(policy, engine, problems, course.evaluation, run.workers)
+
+
+def _evaluate(course: Course, run: Run, name: str) -> None:
+    out = run.evaluation(name)
+    if _agreed(run, out.is_file()):
+        return
+    run.progress(f"evaluate {name}", 0, 0)
+    policy = _load(course, run, name)
+    problems = evaluation_problems(course)
+
+    def progress(done: int, total: int) -> None:
+        run.progress(f"evaluate {name}", done, total)
+
+    evaluate_policy(
+        policy, _engine(course, policy, False), problems, course.evaluation, run.seed,
+        run.workers, out, progress,
+    )  # fmt: skip
+
+
+def evaluation_problems(course: Course) -> list[Problem]:
+    """The problems that every checkpoint answers, split after split."""
+    config = course.evaluation
+    folder = course.datasets[config.dataset]
+    return [p for split in config.splits for p in load_split(folder, split)[: config.limit]]
+
+
+def _export(
+    policy: Policy, run: Run, name: str, before: str | None, datasets: Mapping[str, Path]
+) -> None:
+    meta = {
+        "checkpoint": name,
+        "from_checkpoint": before,
+        "seed": run.seed,
+        "run": run.folder.name,
+        "dataset_hashes": {
+            key: json.loads((folder / "manifest.json").read_bytes())["dataset_hash"]
+            for key, folder in datasets.items()
+        },
+    }
+    export_model(policy.model, policy.tokenizer, run.checkpoint(name), model_card(meta), meta)
