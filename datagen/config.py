@@ -4,9 +4,9 @@ Every field is typed, bounded and documented once, in the string under it.
 """
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 THRESHOLD_RATIO = {2: 1.0, 3: 4.267, 4: 9.931, 5: 21.117, 6: 43.37, 7: 87.79}
 """Clauses per variable at which random k-SAT turns unsatisfiable (Mertens, Mezard, Zecchina)."""
@@ -87,7 +87,10 @@ class SplitConfig(Strict):
     """Make demonstration rows in place of problems with certified answers."""
 
 
-Splits = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], int | SplitConfig]
+Splits = dict[
+    Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")],
+    Annotated[int, Field(ge=1, le=1_000_000_000)] | SplitConfig,
+]
 
 
 class SatConfig(Strict):
@@ -108,16 +111,6 @@ class SatConfig(Strict):
     """Seed of the problems; the run's seed by default."""
     shard_rows: int = Field(262_144, ge=1)
     """Most rows of one Parquet file."""
-
-    @field_validator("splits", mode="before")
-    @classmethod
-    def _counts_are_splits(cls, splits: Any) -> Any:
-        if not isinstance(splits, dict):
-            return splits
-        return {
-            name: {"num_problems": value} if isinstance(value, int) else value
-            for name, value in splits.items()
-        }
 
     @model_validator(mode="after")
     def _choices_agree(self) -> "SatConfig":

@@ -31,7 +31,7 @@ def close_run(
     copy_evaluations(folder, checkpoints)
     result = write_result(folder, usage)
     write_evidence(folder / "metrics.json", scp_metrics(folder))
-    _, page = write_report(folder)
+    page = write_report(folder)
     tracker.log_results(flat_rates(result))
     for name in ARTIFACTS:
         tracker.log_artifact(folder / name)
