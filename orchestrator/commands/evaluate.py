@@ -80,8 +80,8 @@ def evaluate(
     prepare_environment()
     # Loaded by name only now, because torch takes seconds and a wrong argument none.
     evaluate_checkpoint = resolve_name("trainers.evaluate:evaluate_checkpoint")
-    with Progress() as progress:
-        result = evaluate_checkpoint(checkpoint, data, config.splits, config, out, progress)
+    with Progress() as progress, progress.parts("evaluate") as count:
+        result = evaluate_checkpoint(checkpoint, data, config.splits, config, out, count)
     if json:
         print(json_module.dumps(result))
     else:
