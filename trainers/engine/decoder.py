@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.engine.kernels import rms_norm, rotate
+from trainers.engine.kernels import linear, rms_norm, rotate
 
 FAMILIES = ("llama", "qwen2", "qwen3")
 
@@ -101,7 +101,7 @@ class Decoder:
 
     def linear(self, module: nn.Linear, x: Tensor) -> Tensor:
         """Apply a linear layer in the type of computation."""
-        return F.linear(x.to(self.compute_dtype), *self.weights(module))
+        return linear(x.to(self.compute_dtype), *self.weights(module))
 
     @property
     def heads_per_kv(self) -> int:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.engine.kernels import round_up
+
 Tokens = Sequence[int]
 
 
@@ -46,17 +48,20 @@ class Layout:
     num_groups: int
     rows: int
     token_ids_N: Tensor
+    """Rounded up with filler tokens, so that few sizes of matrix products occur."""
     positions_N: Tensor
     num_prompt_tokens: int
+    num_completion_tokens: int
     prompts: Slots
     completions: Slots
     prompt_lengths_B: Tensor
-    last_prompt_B: Tensor
-    """Packed index of each prompt's last token."""
+    asking_A: Tensor
+    """Packed indices of the tokens that predict: [last prompt tokens | completion tokens | filler].
+    """
     targets_M: Tensor
     """Predicted tokens: every completion token, completion after completion."""
     sources_M: Tensor
-    """Which of [last prompt tokens | packed completion tokens] predicts each target."""
+    """Which of `asking_A` predicts each target."""
     lengths: np.ndarray
     """Tokens of each completion, in order of groups and rows."""
 
@@ -87,6 +92,8 @@ def lay_out(
     at_prompt, at_fed = _ramp(prompt_len), _ramp(fed)
     tokens = [t for p in prompts for t in p] + [t for c in flat for t in c[:-1]]
     positions = np.concatenate([at_prompt, at_fed + np.repeat(prompt_len[group_of_row], fed)])
+    num_prompt_tokens = int(prompt_len.sum())
+    asking = np.concatenate([np.cumsum(prompt_len) - 1, np.arange(num_prompt_tokens, len(tokens))])
 
     def put(values: np.ndarray | list[int]) -> Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.int64)).to(device)
@@ -95,17 +102,23 @@ def lay_out(
     return Layout(
         num_groups=len(prompts),
         rows=most_rows,
-        token_ids_N=put(tokens),
-        positions_N=put(positions),
-        num_prompt_tokens=int(prompt_len.sum()),
+        token_ids_N=put(_fill(np.array(tokens))),
+        positions_N=put(_fill(positions)),
+        num_prompt_tokens=num_prompt_tokens,
+        num_completion_tokens=int(fed.sum()),
         prompts=_slots(np.arange(len(prompts)), prompt_len, at_prompt, len(prompts), put),
         completions=_slots(slot_of_row, fed, at_fed, len(prompts) * most_rows, put),
         prompt_lengths_B=put(prompt_len),
-        last_prompt_B=put(np.cumsum(prompt_len) - 1),
+        asking_A=put(_fill(asking)),
         targets_M=put([t for c in flat for t in c]),
         sources_M=put(_sources(group_of_row, lengths, fed, len(prompts))),
         lengths=lengths,
     )
+
+
+def _fill(values: np.ndarray) -> np.ndarray:
+    """Append zeros up to a rounded length."""
+    return np.pad(values, (0, round_up(len(values)) - len(values)))
 
 
 def _ramp(lengths: np.ndarray) -> np.ndarray:

@@ -67,34 +67,39 @@ def _layer(
     q = decoder.queries(block, h_ND, rope)
     k, v = decoder.keys_values(block, h_ND, rope)
     n = layout.num_prompt_tokens
+    end = n + layout.num_completion_tokens
     keys, values = layout.prompts.pad(k[:n]), layout.prompts.pad(v[:n])
     from_prompt = causal_attention(layout.prompts.pad(q[:n]), keys, values, decoder.scale)
     from_completions = _completion_attention(
-        decoder, q[n:], k[n:], v[n:], keys, values, layout, masks
+        decoder, q[n:end], k[n:end], v[n:end], keys, values, layout, masks
     )
-    attended = torch.cat((layout.prompts.unpad(from_prompt), from_completions))
+    attended = torch.cat((layout.prompts.unpad(from_prompt), from_completions, _filler(q[end:])))
     return decoder.after_attention(block, x_ND, attended.flatten(1))
 
 
 def _last_layer(
     decoder: Decoder, block: Block, x_ND: Tensor, rope: Rope, layout: Layout, masks: _Masks
 ) -> Tensor:
-    """Like `_layer`, for [last prompt tokens | completion tokens] alone."""
+    """Like `_layer`, for [last prompt tokens | completion tokens] alone: [A, D]."""
     h_ND = rms_norm(block.input_norm, x_ND)
-    n = layout.num_prompt_tokens
+    n, b = layout.num_prompt_tokens, layout.num_groups
+    end, last = n + layout.num_completion_tokens, b + layout.num_completion_tokens
     k, v = decoder.keys_values(block, h_ND, rope)
     keys, values = layout.prompts.pad(k[:n]), layout.prompts.pad(v[:n])
-    last = layout.last_prompt_B
-    asking = torch.cat((last, torch.arange(n, len(x_ND), device=last.device)))
     cos, sin = rope
-    q = decoder.queries(block, h_ND[asking], (cos[asking], sin[asking]))
-    b = layout.num_groups
+    asking_A = layout.asking_A
+    q = decoder.queries(block, h_ND[asking_A], (cos[asking_A], sin[asking_A]))
     from_last = _last_token_attention(decoder, q[:b], keys, values, masks)
     from_completions = _completion_attention(
-        decoder, q[b:], k[n:], v[n:], keys, values, layout, masks
+        decoder, q[b:last], k[n:end], v[n:end], keys, values, layout, masks
     )
-    attended = torch.cat((from_last, from_completions))
-    return decoder.after_attention(block, x_ND[asking], attended.flatten(1))
+    attended = torch.cat((from_last, from_completions, _filler(q[last:])))
+    return decoder.after_attention(block, x_ND[asking_A], attended.flatten(1))
+
+
+def _filler(q: Tensor) -> Tensor:
+    """What filler tokens attend to: nothing."""
+    return torch.zeros_like(q)
 
 
 def _last_token_attention(
