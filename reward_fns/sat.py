@@ -6,14 +6,12 @@ and `env` (`{"num_vars", "k", "clauses", "satisfiable"}` as a JSON string).
 
 import re
 from collections.abc import Callable, Sequence
-from functools import reduce
 from itertools import repeat
-from operator import or_
 from typing import Any
 
 from reward_fns.answers import completion_text, final_answer
 from reward_fns.assignments import UNSAT, read_assignment
-from reward_fns.formulas import Formula, parse_env
+from reward_fns.formulas import parse_env
 from reward_fns.records import Score
 
 TASK = "sat"
@@ -31,26 +29,24 @@ def score_sat(completion: str, env: str) -> Score:
     Raises ValueError for a broken env, never for a completion.
     """
     formula = parse_env(env)
-    covered = _coverage(formula, completion)
-    if isinstance(covered, str):
-        return _without_assignment(formula, covered)
-    if covered != formula.full:
-        return _UNSATISFIED
-    return _correct(formula)
+    assignment, reason = _assignment(formula, completion)
+    if assignment is None:
+        return _without_assignment(formula.satisfiable, reason)
+    return _correct(formula.satisfiable) if formula.holds(assignment) else _UNSATISFIED
 
 
 def score_sat_fraction(completion: str, env: str) -> Score:
     """Score the fraction of satisfied clauses of a complete assignment; UNSAT as `score_sat`.
 
-    Near 1 for any text at large k (1 - 2^-k of the clauses hold by chance): see `score_sat`.
+    Near 1 for any assignment at large k (1 - 2^-k of the clauses hold by chance).
     """
     formula = parse_env(env)
-    covered = _coverage(formula, completion)
-    if isinstance(covered, str):
-        return _without_assignment(formula, covered)
-    if covered == formula.full:
-        return _correct(formula)
-    satisfied = (covered & ((1 << formula.num_clauses) - 1)).bit_count()
+    assignment, reason = _assignment(formula, completion)
+    if assignment is None:
+        return _without_assignment(formula.satisfiable, reason)
+    satisfied = formula.num_satisfied(assignment)
+    if satisfied == formula.num_clauses:
+        return _correct(formula.satisfiable)
     return Score(satisfied / formula.num_clauses, "unsatisfied_clause")
 
 
@@ -67,14 +63,13 @@ def score_sat_affine(completion: str, env: str) -> Score:
         values = {int(number): value for number, value in _AFFINE.findall(completion)}
     except ValueError:  # more digits than int() reads; upstream's evaluator fails on these
         return Score(0.0, "too_long")
-    masks, last = formula.masks, formula.num_vars
-    covered = 0
-    for variable, value in values.items():
-        if 1 <= variable <= last:
-            covered |= masks[variable if value in ("True", "1") else -variable]
-    everything = (1 << formula.num_clauses) - 1
-    if covered & everything == everything:
-        return _correct(formula)
+    assignment = formula.assign(
+        variable if value in ("True", "1") else -variable
+        for variable, value in values.items()
+        if 1 <= variable <= formula.num_vars
+    )
+    if formula.holds(assignment):
+        return _correct(formula.satisfiable)
     return _UNSATISFIED if values else Score(0.0, "no_answer")
 
 
@@ -134,33 +129,29 @@ def _rewards(
     ]
 
 
-def _coverage(formula: Formula, completion: str) -> int | str:
-    """The OR of the masks of the answer's literals, or why there is no assignment to judge."""
+def _assignment(formula: Any, completion: str) -> tuple[Any, str]:
+    """The assignment that a completion gives, in the formula's own form, or (None, why not)."""
     answer = final_answer(completion)
     words = answer.split(", ") if "=" in answer else answer.split()
     if len(words) == formula.num_vars:
-        try:
-            covered = reduce(or_, map(formula.words.__getitem__, words))
-        except KeyError:
-            pass  # not spelled as in the two prompt styles: read as free text below
-        else:
-            if covered >> formula.num_clauses == formula.full >> formula.num_clauses:
-                return covered
+        assignment = formula.read(words)
+        if assignment is not None:
+            return assignment, ""
     literals = read_assignment(answer, formula.num_vars)
     if isinstance(literals, str):
-        return literals
-    return reduce(or_, map(formula.masks.__getitem__, literals))
+        return None, literals
+    return formula.assign(literals), ""
 
 
-def _without_assignment(formula: Formula, reason: str) -> Score:
+def _without_assignment(satisfiable: bool, reason: str) -> Score:
     """Score an answer that is no assignment: UNSAT may be right, everything else is worth 0."""
     if reason != UNSAT:
         return Score(0.0, reason)
-    return Score(0.0, "wrong_unsat") if formula.satisfiable else _CORRECT
+    return Score(0.0, "wrong_unsat") if satisfiable else _CORRECT
 
 
-def _correct(formula: Formula) -> Score:
+def _correct(satisfiable: bool) -> Score:
     """The score of an assignment that satisfies everything, unless the env denies that it can."""
-    if not formula.satisfiable:
+    if not satisfiable:
         raise ValueError("env says satisfiable false, but an assignment satisfies every clause")
     return _CORRECT
