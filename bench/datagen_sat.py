@@ -31,7 +31,7 @@ import pyarrow as pa
 from datagen.config import SatConfig, SizeConfig
 from datagen.dataset import build_dataset, read_split
 from datagen.styles import AFFINE_TAIL, answer_text
-from reward_fns.formulas import _parse_small
+from reward_fns.formulas import forget_parsed
 from reward_fns.sat import sat_reward_fn
 
 CASES = ((7, 5, 29), (15, 10, 63), (50, 3, 213))
@@ -122,7 +122,7 @@ def verification(name: str, case: tuple[int, int, int], cpu_s: float, repeats: i
         groups.append((row.env, [row.answer] * (COMPLETIONS // 2) + wrong))
 
     def ours(count: int) -> list[float | None]:
-        _parse_small.cache_clear()
+        forget_parsed()
         return [
             reward
             for env, texts in cycled(groups, count)
@@ -132,9 +132,8 @@ def verification(name: str, case: tuple[int, int, int], cpu_s: float, repeats: i
         ]
 
     def peer(count: int) -> list[float]:
-        return [
-            upstream_reward(text, env) for env, texts in cycled(groups, count) for text in texts
-        ]
+        chosen = cycled(groups, count)
+        return [upstream_reward(text, env) for env, texts in chosen for text in texts]
 
     assert ours(8 * 200) == peer(8 * 200)
     return compared(name, case, "completions/s", ours, peer, cpu_s, repeats)

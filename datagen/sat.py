@@ -130,7 +130,7 @@ def _codes(digits: Sequence[NDArray[np.uint16]]) -> NDArray[np.uint16]:
     codes = np.empty((*digits[0].shape, len(digits)), np.uint16)
     taken: list[NDArray[np.uint16]] = []
     for j, digit in enumerate(digits):
-        variable = digit >> 1
+        variable = (digit >> 1).astype(np.uint16)
         for other in taken:
             variable += variable >= other
         codes[:, :, j] = 2 * variable + (digit & 1)

@@ -26,15 +26,18 @@ _TAILS = {"true}": True, "false}": False}
 class ByteFormula:
     """A formula of at most 126 variables; an assignment is the bytes of its false literals."""
 
-    __slots__ = ("_false_codes", "_order", "_text", "num_clauses", "num_vars", "satisfiable")
+    __slots__ = ("_false_codes", "_order", "_text", "num_vars", "satisfiable")
 
     def __init__(self, num_vars: int, text: bytes, satisfiable: bool) -> None:
         self.num_vars = num_vars
-        self.num_clauses = text.count(_END) - 1
         self.satisfiable = satisfiable
         self._text = text
-        self._false_codes = _false_codes(num_vars)
-        self._order = bytes(range(1, num_vars + 1))
+        self._false_codes, self._order = _answer_tables(num_vars)
+
+    @property
+    def num_clauses(self) -> int:
+        """Number of clauses."""
+        return self._text.count(_END) - 1
 
     def read(self, words: Sequence[str]) -> bytes | None:
         """The assignment that words as in the two prompt styles spell, variables in order."""
@@ -100,9 +103,16 @@ def parse_env(env: str) -> Any:
     Raises ValueError for an env that is not `{"num_vars", "clauses", "satisfiable"}` with at least
     one clause, each of non-zero integers within ±num_vars: such data is ours, and broken.
     """
-    if not isinstance(env, str):
-        raise ValueError(f"env is a {type(env).__name__}: it must be a JSON string")
-    return _parse_small(env) if len(env) <= SMALL_ENV_CHARS else _parse_large(env)
+    try:
+        return _parse_small(env) if len(env) <= SMALL_ENV_CHARS else _parse_large(env)
+    except (TypeError, AttributeError):
+        raise ValueError(f"env is a {type(env).__name__}: it must be a JSON string") from None
+
+
+def forget_parsed() -> None:
+    """Drop all kept envs, so that the next answers pay for parsing."""
+    _parse_small.cache_clear()
+    _parse_large.cache_clear()
 
 
 @lru_cache(maxsize=1024)
@@ -137,18 +147,14 @@ def _parse_plain(env: str) -> ByteFormula | None:
     """
     head, _, rest = env.partition(',"clauses":[[')
     body, _, tail = rest.partition(']],"satisfiable":')
-    found, satisfiable = _HEAD.fullmatch(head), _TAILS.get(tail)
-    if found is None or satisfiable is None or ";" in body:
-        return None
-    num_vars = int(found[1])
-    if num_vars > MAX_BYTE_VARIABLES:
+    satisfiable, (num_vars, codes) = _TAILS.get(tail), _head_tables(head)
+    if codes is None or satisfiable is None or ";" in body:
         return None
     try:
-        words = body.replace("],[", ",;,").split(",")
-        text = bytes(map(_codes(num_vars).__getitem__, words))
+        text = bytes(map(codes.__getitem__, body.replace("],[", ",;,").split(",")))
     except KeyError:
         return None
-    return ByteFormula(num_vars, _END + text + _END, satisfiable)
+    return ByteFormula(num_vars, b"\0%b\0" % text, satisfiable)
 
 
 def _checked(payload: Any, env: str) -> tuple[int, list[list[int]], bool]:
@@ -177,23 +183,32 @@ def _code(literal: int) -> int:
     return literal if literal > 0 else _NEGATED - literal
 
 
-@lru_cache(maxsize=MAX_BYTE_VARIABLES)
-def _codes(num_vars: int) -> dict[str, int]:
-    """The byte of each literal as an env spells it, and of `;` for the end of a clause."""
+@lru_cache(maxsize=1024)
+def _head_tables(head: str) -> tuple[int, dict[str, int] | None]:
+    """Of an env's text before its clauses: num_vars, and the byte of each literal's spelling.
+
+    `;` stands for the end of a clause. There are no bytes for a head of another shape, or of a
+    formula that is too large.
+    """
+    found = _HEAD.fullmatch(head)
+    num_vars = int(found[1]) if found else 0
+    if not 1 <= num_vars <= MAX_BYTE_VARIABLES:
+        return 0, None
     signed = [x for v in range(1, num_vars + 1) for x in (v, -v)]
-    return {";": 0, **{str(x): _code(x) for x in signed}}
+    return num_vars, {";": 0, **{str(x): _code(x) for x in signed}}
 
 
 @lru_cache(maxsize=MAX_BYTE_VARIABLES)
-def _false_codes(num_vars: int) -> dict[str, bytes]:
-    """The byte of the literal that each word of an answer makes false."""
-    return {word: bytes([_code(-x)]) for word, x in _true_literals(num_vars).items()}
+def _answer_tables(num_vars: int) -> tuple[dict[str, bytes], bytes]:
+    """The byte of the literal that each word of an answer makes false; all variables in order."""
+    words = {word: bytes([_code(-x)]) for word, x in _true_literals(num_vars).items()}
+    return words, bytes(range(1, num_vars + 1))
 
 
 @lru_cache(maxsize=16)
 def _true_literals(num_vars: int) -> dict[str, int]:
     """The literal that each word of an answer makes true: `x1=True` and `+1`, `-1`, `1`."""
-    words = {}
+    words: dict[str, int] = {}
     for v in range(1, num_vars + 1):
         words |= {f"x{v}=True": v, f"x{v}=False": -v, f"+{v}": v, f"-{v}": -v, str(v): v}
     return words

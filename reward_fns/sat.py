@@ -28,11 +28,7 @@ def score_sat(completion: str, env: str) -> Score:
 
     Raises ValueError for a broken env, never for a completion.
     """
-    formula = parse_env(env)
-    assignment, reason = _assignment(formula, completion)
-    if assignment is None:
-        return _without_assignment(formula.satisfiable, reason)
-    return _correct(formula.satisfiable) if formula.holds(assignment) else _UNSATISFIED
+    return _judge(parse_env(env), completion)
 
 
 def score_sat_fraction(completion: str, env: str) -> Score:
@@ -40,14 +36,7 @@ def score_sat_fraction(completion: str, env: str) -> Score:
 
     Near 1 for any assignment at large k (1 - 2^-k of the clauses hold by chance).
     """
-    formula = parse_env(env)
-    assignment, reason = _assignment(formula, completion)
-    if assignment is None:
-        return _without_assignment(formula.satisfiable, reason)
-    satisfied = formula.num_satisfied(assignment)
-    if satisfied == formula.num_clauses:
-        return _correct(formula.satisfiable)
-    return Score(satisfied / formula.num_clauses, "unsatisfied_clause")
+    return _judge_fraction(parse_env(env), completion)
 
 
 def score_sat_affine(completion: str, env: str) -> Score:
@@ -56,7 +45,93 @@ def score_sat_affine(completion: str, env: str) -> Score:
     Its leniency is kept (partial assignments, `x1=10` read as True, text of the prompt), except
     that an env without clauses raises ValueError and replies over 1,000,000 characters score 0.
     """
-    formula = parse_env(env)
+    return _judge_affine(parse_env(env), completion)
+
+
+def sat_reward_fn(
+    prompts: Any = None,
+    completions: Sequence[Any] = (),
+    completion_ids: Any = None,
+    trainer_state: Any = None,
+    *,
+    task: Sequence[str] | None = None,
+    env: Sequence[str] = (),
+    **columns: Any,
+) -> list[float | None]:
+    """Reward completions by `score_sat`, in TRL's protocol: None for other tasks."""
+    return _rewards(_judge, completions, task, env)
+
+
+def sat_fraction_reward_fn(
+    prompts: Any = None,
+    completions: Sequence[Any] = (),
+    completion_ids: Any = None,
+    trainer_state: Any = None,
+    *,
+    task: Sequence[str] | None = None,
+    env: Sequence[str] = (),
+    **columns: Any,
+) -> list[float | None]:
+    """Reward completions by `score_sat_fraction`, in TRL's protocol."""
+    return _rewards(_judge_fraction, completions, task, env)
+
+
+def sat_affine_reward_fn(
+    prompts: Any = None,
+    completions: Sequence[Any] = (),
+    completion_ids: Any = None,
+    trainer_state: Any = None,
+    *,
+    task: Sequence[str] | None = None,
+    env: Sequence[str] = (),
+    **columns: Any,
+) -> list[float | None]:
+    """Reward completions by `score_sat_affine`, in TRL's protocol."""
+    return _rewards(_judge_affine, completions, task, env)
+
+
+def _rewards(
+    judge: Callable[[Any, str], Score],
+    completions: Sequence[Any],
+    task: Sequence[str] | None,
+    env: Sequence[str],
+) -> list[float | None]:
+    """Judge each row of this task; a data set without a `task` column is all of this task."""
+    tasks = repeat(TASK, len(completions)) if task is None else task
+    rewards: list[float | None] = []
+    formula = last = None
+    for completion, name, payload in zip(completions, tasks, env, strict=True):
+        if name != TASK:
+            rewards.append(None)
+            continue
+        if payload is not last:  # the completions of a group share their row's env
+            formula, last = parse_env(payload), payload
+        text = completion if type(completion) is str else completion_text(completion)
+        rewards.append(judge(formula, text).value)
+    return rewards
+
+
+def _judge(formula: Any, completion: str) -> Score:
+    """Score 1 for a complete assignment that satisfies every clause, or for a right UNSAT."""
+    assignment = _assignment(formula, completion)
+    if isinstance(assignment, str):
+        return _without_assignment(formula.satisfiable, assignment)
+    return _correct(formula.satisfiable) if formula.holds(assignment) else _UNSATISFIED
+
+
+def _judge_fraction(formula: Any, completion: str) -> Score:
+    """Score the fraction of satisfied clauses."""
+    assignment = _assignment(formula, completion)
+    if isinstance(assignment, str):
+        return _without_assignment(formula.satisfiable, assignment)
+    satisfied = formula.num_satisfied(assignment)
+    if satisfied == formula.num_clauses:
+        return _correct(formula.satisfiable)
+    return Score(satisfied / formula.num_clauses, "unsatisfied_clause")
+
+
+def _judge_affine(formula: Any, completion: str) -> Score:
+    """Score by upstream's rule."""
     if len(completion) > AFFINE_CHARS:
         return Score(0.0, "too_long")
     try:
@@ -73,74 +148,15 @@ def score_sat_affine(completion: str, env: str) -> Score:
     return _UNSATISFIED if values else Score(0.0, "no_answer")
 
 
-def sat_reward_fn(
-    prompts: Any = None,
-    completions: Sequence[Any] = (),
-    completion_ids: Any = None,
-    trainer_state: Any = None,
-    *,
-    task: Sequence[str] | None = None,
-    env: Sequence[str] = (),
-    **columns: Any,
-) -> list[float | None]:
-    """Reward completions by `score_sat`, in TRL's protocol: None for other tasks."""
-    return _rewards(score_sat, completions, task, env)
-
-
-def sat_fraction_reward_fn(
-    prompts: Any = None,
-    completions: Sequence[Any] = (),
-    completion_ids: Any = None,
-    trainer_state: Any = None,
-    *,
-    task: Sequence[str] | None = None,
-    env: Sequence[str] = (),
-    **columns: Any,
-) -> list[float | None]:
-    """Reward completions by `score_sat_fraction`, in TRL's protocol."""
-    return _rewards(score_sat_fraction, completions, task, env)
-
-
-def sat_affine_reward_fn(
-    prompts: Any = None,
-    completions: Sequence[Any] = (),
-    completion_ids: Any = None,
-    trainer_state: Any = None,
-    *,
-    task: Sequence[str] | None = None,
-    env: Sequence[str] = (),
-    **columns: Any,
-) -> list[float | None]:
-    """Reward completions by `score_sat_affine`, in TRL's protocol."""
-    return _rewards(score_sat_affine, completions, task, env)
-
-
-def _rewards(
-    score: Callable[[str, str], Score],
-    completions: Sequence[Any],
-    task: Sequence[str] | None,
-    env: Sequence[str],
-) -> list[float | None]:
-    """Score each row of this task; a data set without a `task` column is all of this task."""
-    tasks = repeat(TASK, len(completions)) if task is None else task
-    return [
-        score(completion_text(completion), payload).value if name == TASK else None
-        for completion, name, payload in zip(completions, tasks, env, strict=True)
-    ]
-
-
-def _assignment(formula: Any, completion: str) -> tuple[Any, str]:
-    """The assignment that a completion gives, in the formula's own form, or (None, why not)."""
+def _assignment(formula: Any, completion: str) -> Any:
+    """The assignment that a completion gives, in the formula's own form, or a str: why not."""
     answer = final_answer(completion)
-    words = answer.split(", ") if "=" in answer else answer.split()
-    if len(words) == formula.num_vars:
-        assignment = formula.read(words)
-        if assignment is not None:
-            return assignment, ""
+    separator = ", " if "=" in answer else None
+    assignment = formula.read(answer.split(separator, formula.num_vars))
+    if assignment is not None:
+        return assignment
     literals = read_assignment(answer, formula.num_vars)
-    if isinstance(literals, str):
-        return None, literals
-    return formula.assign(literals), ""
+    return literals if isinstance(literals, str) else formula.assign(literals)
 
 
 def _without_assignment(satisfiable: bool, reason: str) -> Score:
