@@ -74,7 +74,7 @@ def evaluate_policy(
         workers.share(prompts),
         config,
         seed,
-        progress if workers.is_first else None,
+        _of_all(progress, workers, len(problems)) if progress else None,
     )
     shares = workers.gather(mine)
     if workers.is_first:
@@ -84,6 +84,11 @@ def evaluate_policy(
         )
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     workers.barrier()
+
+
+def _of_all(progress: Progress, workers: Workers, total: int) -> Progress:
+    """Show this worker's share as a share of all."""
+    return lambda done, _: progress(min(total, done * workers.world_size), total)
 
 
 def _row(
