@@ -21,7 +21,7 @@ def test_another_tasks_row_gets_no_score():
 
 
 def test_an_unknown_reward_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match="'sta' is not registered.*sat, sat_affine, sat_fraction"):
+    with pytest.raises(ValueError, match=r"'sta' is not registered.*sat, sat_affine, sat_fraction"):
         get_reward("sta")
 
 
