@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from datagen.keys import key_words
 
+MAX_PROBLEMS = 4096
+"""Only the first so many problems of a split are measured."""
+
 MAX_COUNTED = 10
 """Up to so many variables all assignments are counted; beyond, 64 random ones are tried."""
 
@@ -39,8 +42,13 @@ class Chance:
     ) -> None:
         """Add problems of one size; their keys seed the random assignments, where needed.
 
+        Problems beyond the split's first MAX_PROBLEMS are passed over.
         Give `majority_NV` where clauses were padded with repeated literals, which would be counted.
         """
+        room = MAX_PROBLEMS - self.num_problems
+        codes_NMK, satisfiable_N, keys = codes_NMK[:room], satisfiable_N[:room], keys[:room]
+        if not len(codes_NMK):
+            return
         self.num_problems += len(codes_NMK)
         self.num_unsat += int((~satisfiable_N).sum())
         if majority_NV is None:

@@ -20,7 +20,7 @@ from datagen.solver import solve
 
 MAX_ATTEMPTS = 1000
 """Draws of one item after which its size is held to have no such problem left."""
-CHUNK_ROWS, CHUNK_LITERALS = 4096, 1 << 20
+CHUNK_ROWS, CHUNK_LITERALS = 4096, 1 << 18
 _SIZE, _STATUS, KIND = 0, 1, 2
 """Which 64 bits of an item's key choose its size, its satisfiability, its demonstrations."""
 
