@@ -6,8 +6,8 @@ Generation: ours is everything up to the dataset on disk (prompt, answer, env an
 in Parquet, duplicates across the dataset excluded, chance baselines, fsync, hashes, manifest); the
 peer is upstream's generator alone, with the prompt's text but without writing anything.
 Verification: from a completion's text and an env string to a reward, eight completions a problem
-(the group that GRPO scores), four of them right and four random; each completion is scored once by
-either side, and a problem's env is new to both when its first completion comes.
+(the group that GRPO scores), all of them right, or half of them random assignments (which a check
+may give up on early). A problem's env is new to both sides when its first completion comes.
 Both sides are measured in the same process, alternating. What is not covered: other formats of
 answers (free text takes longer than the two prompt styles), and more than one core.
 """
@@ -36,6 +36,8 @@ from reward_fns.sat import sat_reward_fn
 
 CASES = ((7, 5, 29), (15, 10, 63), (50, 3, 213))
 COMPLETIONS = 8
+
+Case = tuple[int, int, int]
 
 
 def upstream_problem(n: int, k: int) -> tuple[str, dict[int, bool], list[list[int]]]:
@@ -80,13 +82,17 @@ def main() -> None:
     pa.set_cpu_count(1)
     results = []
     for case in CASES:
-        for name, measure in (("datagen_sat", generation), ("verify_sat", verification)):
-            results.append(measure(name, case, cpu_s, repeats))
-            print(shown(results[-1]), flush=True)
+        for measured in (
+            generation(case, cpu_s, repeats),
+            verification(case, 0, cpu_s, repeats),
+            verification(case, COMPLETIONS // 2, cpu_s, repeats),
+        ):
+            print(shown(measured), flush=True)
+            results.append(measured)
     print(json.dumps(results))
 
 
-def generation(name: str, case: tuple[int, int, int], cpu_s: float, repeats: int) -> dict:
+def generation(case: Case, cpu_s: float, repeats: int) -> dict:
     """Problems per CPU second, end to end for us, generator and prompt for the peer."""
     n, k, m = case
     size = SizeConfig(n=n, k=k, ratio=4.26)
@@ -101,12 +107,13 @@ def generation(name: str, case: tuple[int, int, int], cpu_s: float, repeats: int
         for _ in range(count):
             upstream_problem(n, k)
 
-    return compared(name, case, "problems/s", ours, peer, cpu_s, repeats)
+    label = f"n={n} k={k} m={m}"
+    return compared("datagen_sat", label, "problems/s", ours, peer, cpu_s, repeats)
 
 
-def verification(name: str, case: tuple[int, int, int], cpu_s: float, repeats: int) -> dict:
-    """Completions verified per CPU second, from text and env string to reward."""
-    n, k, _ = case
+def verification(case: Case, num_random: int, cpu_s: float, repeats: int) -> dict:
+    """Completions verified per CPU second; `num_random` of each problem's are random."""
+    n, k, m = case
     size = SizeConfig(n=n, k=k, ratio=4.26)
     config = SatConfig(family="planted", style="affine", sizes=(size,), splits={"test": 4000})
     with tempfile.TemporaryDirectory() as folder:
@@ -115,11 +122,12 @@ def verification(name: str, case: tuple[int, int, int], cpu_s: float, repeats: i
     coins = random.Random(0)
     groups = []
     for row in rows:
-        wrong = [
+        right = ["".join(list(row.answer)) for _ in range(COMPLETIONS - num_random)]
+        others = [
             answer_text("affine", [coins.random() < 0.5 for _ in range(n)])
-            for _ in range(COMPLETIONS // 2)
+            for _ in range(num_random)
         ]
-        groups.append((row.env, [row.answer] * (COMPLETIONS // 2) + wrong))
+        groups.append((row.env, right + others))
 
     def ours(count: int) -> list[float | None]:
         forget_parsed()
@@ -136,7 +144,8 @@ def verification(name: str, case: tuple[int, int, int], cpu_s: float, repeats: i
         return [upstream_reward(text, env) for env, texts in chosen for text in texts]
 
     assert ours(8 * 200) == peer(8 * 200)
-    return compared(name, case, "completions/s", ours, peer, cpu_s, repeats)
+    label = f"n={n} k={k} m={m}, {'half random' if num_random else 'all right'}"
+    return compared("verify_sat", label, "completions/s", ours, peer, cpu_s, repeats)
 
 
 def cycled(groups: list[tuple[str, list[str]]], count: int) -> list[tuple[str, list[str]]]:
@@ -147,7 +156,7 @@ def cycled(groups: list[tuple[str, list[str]]], count: int) -> list[tuple[str, l
 
 def compared(
     name: str,
-    case: tuple[int, int, int],
+    case: str,
     unit: str,
     ours: Callable[[int], object],
     peer: Callable[[int], object],
@@ -163,7 +172,7 @@ def compared(
     ratios = [a / b for a, b in rates]
     return {
         "name": name,
-        "case": "n={} k={} m={}".format(*case),
+        "case": case,
         "ours": round(statistics.median(a for a, _ in rates), 1),
         "peer": round(statistics.median(b for _, b in rates), 1),
         "unit": unit,

@@ -52,7 +52,7 @@ class TrainingWatch:
 
     def look(self, now: dict[str, Any] | None) -> None:
         """Show what the workers say they do, and pass new metrics on."""
-        what = "wait for the workers to start" if now is None else str(now["what"])
+        what = "the workers to start" if now is None else str(now["what"])
         if what != self._shown:
             self._stack.close()
             self._shown, self._stack = what, ExitStack()

@@ -7,7 +7,7 @@ clause has no true one, and both steps are single calls. Larger formulas are lis
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -39,8 +39,9 @@ class ByteFormula:
         """Number of clauses."""
         return self._text.count(_END) - 1
 
-    def read(self, words: Sequence[str]) -> bytes | None:
-        """The assignment that words as in the two prompt styles spell, variables in order."""
+    def read(self, answer: str) -> bytes | None:
+        """The assignment of an answer spelled as in the two prompt styles, variables in order."""
+        words = answer.split(", " if "=" in answer else None, self.num_vars)
         try:
             codes = b"".join(map(self._false_codes.__getitem__, words))
         except KeyError:
@@ -75,8 +76,9 @@ class SetFormula:
         self._clauses = clauses
         self._literals = _true_literals(num_vars)
 
-    def read(self, words: Sequence[str]) -> set[int] | None:
-        """The assignment that words as in the two prompt styles spell, each variable once."""
+    def read(self, answer: str) -> set[int] | None:
+        """The assignment of an answer spelled as in the two prompt styles, each variable once."""
+        words = answer.split(", " if "=" in answer else None, self.num_vars)
         try:
             literals = set(map(self._literals.__getitem__, words))
         except KeyError:

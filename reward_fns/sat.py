@@ -113,17 +113,23 @@ def _rewards(
 
 def _judge(formula: Any, completion: str) -> Score:
     """Score 1 for a complete assignment that satisfies every clause, or for a right UNSAT."""
-    assignment = _assignment(formula, completion)
-    if isinstance(assignment, str):
-        return _without_assignment(formula.satisfiable, assignment)
+    answer = final_answer(completion)
+    assignment = formula.read(answer)
+    if assignment is None:
+        assignment = _read_freely(formula, answer)
+        if isinstance(assignment, str):
+            return _without_assignment(formula.satisfiable, assignment)
     return _correct(formula.satisfiable) if formula.holds(assignment) else _UNSATISFIED
 
 
 def _judge_fraction(formula: Any, completion: str) -> Score:
     """Score the fraction of satisfied clauses."""
-    assignment = _assignment(formula, completion)
-    if isinstance(assignment, str):
-        return _without_assignment(formula.satisfiable, assignment)
+    answer = final_answer(completion)
+    assignment = formula.read(answer)
+    if assignment is None:
+        assignment = _read_freely(formula, answer)
+        if isinstance(assignment, str):
+            return _without_assignment(formula.satisfiable, assignment)
     satisfied = formula.num_satisfied(assignment)
     if satisfied == formula.num_clauses:
         return _correct(formula.satisfiable)
@@ -148,13 +154,8 @@ def _judge_affine(formula: Any, completion: str) -> Score:
     return _UNSATISFIED if values else Score(0.0, "no_answer")
 
 
-def _assignment(formula: Any, completion: str) -> Any:
-    """The assignment that a completion gives, in the formula's own form, or a str: why not."""
-    answer = final_answer(completion)
-    separator = ", " if "=" in answer else None
-    assignment = formula.read(answer.split(separator, formula.num_vars))
-    if assignment is not None:
-        return assignment
+def _read_freely(formula: Any, answer: str) -> Any:
+    """The assignment of an answer in any form, in the formula's own form, or a str: why not."""
     literals = read_assignment(answer, formula.num_vars)
     return literals if isinstance(literals, str) else formula.assign(literals)
 

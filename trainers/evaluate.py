@@ -77,7 +77,7 @@ def evaluate_policy(
         workers.share(prompts),
         config,
         seed,
-        progress if workers.is_first else None,
+        _of_all(progress, workers, len(problems)) if progress else None,
     )
     shares = workers.gather(mine)
     if workers.is_first:
@@ -122,6 +122,11 @@ def room_left(policy: Policy, prompts: Sequence[list[int]]) -> int:
 
 def _length(config: EvaluationConfig, max_completion_length: int) -> EvaluationConfig:
     return config.model_copy(update={"max_completion_length": max_completion_length})
+
+
+def _of_all(progress: Progress, workers: Workers, total: int) -> Progress:
+    """Show this worker's share as a share of all."""
+    return lambda done, _: progress(min(total, done * workers.world_size), total)
 
 
 def _row(

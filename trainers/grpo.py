@@ -94,8 +94,12 @@ class Grpo:
         scale = self._scale(groups)
         fresh = step == self.sampled_at
         useful = [g for g in groups if self._is_trained(g)]
-        for micro in micro_batches(useful, self.config.per_device_train_batch_size):
+        loss = sum(
             self._backward(micro, scale, fresh, means)
+            for micro in micro_batches(useful, self.config.per_device_train_batch_size)
+        )
+        # The shares of all workers add up to the step's loss: a sum over one, not a mean.
+        means.add("loss/policy", loss, 1 / self.run.workers.world_size)
         times.add("train_s", time.perf_counter() - started)
 
     def _is_trained(self, group: SampledGroup) -> bool:
@@ -171,7 +175,8 @@ class Grpo:
 
     def _backward(
         self, groups: list[SampledGroup], scale: LossScale, fresh: bool, means: Means
-    ) -> None:
+    ) -> float:
+        """Add the gradient of some groups' share of the loss; return that share."""
         device = self.run.workers.device
         prompts = [group.prompt for group in groups]
         completions = [group.completions for group in groups]
@@ -199,8 +204,6 @@ class Grpo:
             loss = loss - self.config.entropy_coef * bonus
         loss.backward()
         with torch.no_grad():
-            # Every worker's micro-batches add up to the step's loss: a sum over one, not a mean.
-            means.add("loss/policy", float(loss), 1 / self.run.workers.world_size)
             means.add("policy/entropy", float(entropy_M.sum()), len(entropy_M))
             means.add("policy/clip_fraction", float(terms.clipped_M.sum()), len(logprobs_M))
             if terms.kl_M is not None:
@@ -208,6 +211,7 @@ class Grpo:
             if fresh:
                 gap = (logprobs_M - sampler_M).abs().sum()
                 means.add("sampler/mismatch", float(gap), len(logprobs_M))
+        return float(loss.detach())
 
 
 def _rollouts(step: int, group: SampledGroup) -> list[Rollout]:

@@ -1,5 +1,6 @@
 """The three families: what each distribution is, checked by counting."""
 
+import math
 import random
 
 import numpy as np
@@ -119,18 +120,14 @@ def test_unbiased_q_is_the_known_root():
 @pytest.mark.parametrize("k", [2, 3, 4, 6])
 def test_q_hidden_weighs_a_clause_by_its_true_literals_without_bias(k):
     true = true_literals(batch("q_hidden", 9, k, 30))
-    q = unbiased_q(k)
-    weights = np.array([0] + [stats.binom.pmf(t, k, 0.5) * q ** (t - 1) for t in range(1, k + 1)])
     counts = np.bincount(true.sum(axis=2).ravel(), minlength=k + 1)
-    wanted = weights / weights.sum() * counts.sum()
-    possible = wanted > 1e-3 * counts.sum()
-    assert counts[~possible].sum() <= 2e-3 * counts.sum()
-    assert (
-        stats.chisquare(
-            counts[possible], wanted[possible] * counts[possible].sum() / wanted[possible].sum()
-        ).pvalue
-        > 1e-4
+    weights = np.array(
+        [0.0, *(math.comb(k, t) * unbiased_q(k) ** (t - 1) for t in range(1, k + 1))]
     )
+    shares = weights / weights.sum()
+    for t in range(k + 1):
+        half_width = 5 * (shares[t] * (1 - shares[t]) / counts.sum()) ** 0.5
+        assert abs(counts[t] / counts.sum() - shares[t]) <= half_width + 1e-6
     for place in range(k):
         assert true[:, :, place].mean() == pytest.approx(0.5, abs=0.01)
 

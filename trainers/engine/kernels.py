@@ -26,7 +26,7 @@ class _RmsNorm(torch.autograd.Function):
         inverse = x32.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
         normed = x32 * inverse
         ctx.save_for_backward(normed, inverse, weight)
-        return weight * normed.to(x.dtype)
+        return (weight * normed).to(x.dtype)
 
     @staticmethod
     @once_differentiable

@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+BELOW_ONE = 1 - 2**-24
+"""The largest float32 below 1; its product with any sum stays below the sum."""
+
 
 def uniforms(
     seed: int, step: int, prompt_ids: Sequence[str], num_samples: int, length: int
@@ -41,9 +44,11 @@ def pick(
     if top_p < 1.0:
         p_nV = _nucleus(p_nV, top_p)
     cumulative_nV = p_nV.cumsum(-1)
-    goal_n1 = uniform_n[:, None].to(cumulative_nV.dtype) * cumulative_nV[:, -1:]
+    # A goal of the whole sum, as rounding makes of numbers near 1, would pick an impossible token.
+    uniform_n1 = uniform_n[:, None].float().clamp(max=BELOW_ONE)
+    goal_n1 = uniform_n1 * cumulative_nV[:, -1:]
     token_n = torch.searchsorted(cumulative_nV, goal_n1, right=True)[:, 0]
-    token_n = token_n.clamp_(max=logits_nV.shape[1] - 1)
+    token_n = token_n.clamp_(max=logits_nV.shape[1] - 1)  # where logits are not numbers
     if greedy_n is not None:
         token_n = torch.where(greedy_n, log_p_nV.argmax(-1), token_n)
     return token_n, log_p_nV.gather(1, token_n[:, None])[:, 0]

@@ -1,0 +1,139 @@
+"""The GRPO stage: groups without signal, refills, micro-batches, what is logged."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.small_policy import format_policy, gradients, make_grpo, nudge
+from trainers.grpo import Grpo
+from trainers.metrics import Means
+from trainers.models.load import Policy
+from trainers.rollout_log import read_rollouts
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    return format_policy(tmp_path_factory.mktemp("sft"))
+
+
+@pytest.fixture
+def policy(trained: Policy) -> Iterator[Policy]:
+    before = copy.deepcopy(trained.model.state_dict())
+    yield trained
+    trained.model.load_state_dict(before)
+    trained.model.zero_grad(set_to_none=True)
+
+
+def one_step(
+    policy: Policy, folder: Path, **settings: object
+) -> tuple[Grpo, dict[str, torch.Tensor], dict[str, float]]:
+    with make_grpo(policy, folder, **settings) as grpo:
+        means = Means()
+        grpo.gradients(0, means, Means())
+    return grpo, gradients(policy.model), means.take(grpo.run.workers)
+
+
+def assert_same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, gradient in theirs.items():
+        assert (ours[name] - gradient).norm() < 1e-5 * gradient.norm(), name
+
+
+@pytest.mark.parametrize("loss_type", ("grpo", "bnpo", "dr_grpo", "dapo"))
+@pytest.mark.parametrize("masked", (False, True))
+def test_skipping_groups_without_signal_changes_no_gradient(
+    policy: Policy, tmp_path: Path, loss_type: str, masked: bool
+) -> None:
+    settings = {"loss_type": loss_type, "mask_truncated_completions": masked}
+    grpo, skipped, means = one_step(policy, tmp_path, dynamic_sampling="skip", **settings)
+    _, trained, all_means = one_step(policy, tmp_path, dynamic_sampling="none", **settings)
+    assert any(group.zero_variance for group in grpo.batch)
+    assert_same(skipped, trained)
+    assert means["loss/policy"] == pytest.approx(all_means["loss/policy"], abs=1e-7)
+    assert means["groups/zero_variance"] == all_means["groups/zero_variance"] > 0
+
+
+def test_a_kl_penalty_trains_groups_without_signal(policy: Policy, tmp_path: Path) -> None:
+    _, skipped, means = one_step(policy, tmp_path, dynamic_sampling="skip", beta=0.1)
+    _, trained, _ = one_step(policy, tmp_path, dynamic_sampling="none", beta=0.1)
+    assert_same(skipped, trained)
+    assert means["policy/kl"] > 0
+
+
+@pytest.mark.parametrize("loss_type", ("grpo", "bnpo", "dr_grpo", "dapo"))
+def test_micro_batches_change_neither_gradient_nor_metrics(
+    policy: Policy, tmp_path: Path, loss_type: str
+) -> None:
+    _, whole, means = one_step(policy, tmp_path, loss_type=loss_type, entropy_coef=0.1)
+    _, cut, cut_means = one_step(
+        policy, tmp_path, loss_type=loss_type, entropy_coef=0.1, per_device_train_batch_size=8
+    )
+    assert_same(cut, whole)
+    assert cut_means == pytest.approx(means, rel=1e-4, abs=1e-6)
+
+
+def test_refilling_replaces_groups_without_signal(policy: Policy, tmp_path: Path) -> None:
+    once, _, _ = one_step(policy, tmp_path)
+    lacking = sum(group.zero_variance for group in once.batch)
+    refilled, _, means = one_step(policy, tmp_path, dynamic_sampling="refill", max_refills=3)
+    assert lacking > 0
+    assert not any(group.zero_variance for group in refilled.batch)
+    assert len(refilled.batch) > len(once.batch) - lacking
+    assert refilled.cursor > once.cursor
+    assert 0 < means["groups/zero_variance"] < 1
+
+
+def test_old_logprobs_are_the_samplers_own(policy: Policy, tmp_path: Path) -> None:
+    """After the weights move, the second pass measures its ratio against the first samples."""
+    with make_grpo(policy, tmp_path, num_iterations=2, epsilon=0.01) as grpo:
+        first, second = Means(), Means()
+        grpo.gradients(0, first, Means())
+        batch = grpo.batch
+        nudge(policy.model)
+        grpo.gradients(1, second, Means())
+        assert grpo.batch is batch
+        grpo.gradients(2, Means(), Means())
+        assert grpo.batch is not batch
+    before, after = first.take(grpo.run.workers), second.take(grpo.run.workers)
+    assert before["policy/clip_fraction"] == 0
+    assert before["sampler/mismatch"] < 1e-5
+    assert after["policy/clip_fraction"] > 0
+    assert "sampler/mismatch" not in after
+
+
+def test_a_batch_is_split_over_steps_without_loss(policy: Policy, tmp_path: Path) -> None:
+    with make_grpo(policy, tmp_path, steps_per_generation=2) as grpo:
+        seen = []
+        for step in range(2):
+            means = Means()
+            grpo.gradients(step, means, Means())
+            part = grpo.batch[step::2]
+            assert grpo._scale(part).num_completions == 4 * len(part)
+            seen += part
+        assert sorted(map(id, seen)) == sorted(map(id, grpo.batch))
+        assert not grpo.between_batches(1)
+        assert grpo.between_batches(2)
+
+
+def test_the_same_step_samples_the_same_and_logs_it(policy: Policy, tmp_path: Path) -> None:
+    first, gradient, _ = one_step(policy, tmp_path / "a")
+    second, again, _ = one_step(policy, tmp_path / "b")
+    assert_same(again, gradient)
+    with make_grpo(policy, tmp_path / "c", seed=1) as other:
+        other.gradients(0, Means(), Means())
+    assert [g.completions for g in first.batch] == [g.completions for g in second.batch]
+    assert [g.completions for g in first.batch] != [g.completions for g in other.batch]
+    rows = read_rollouts(tmp_path / "a" / "rollouts" / "grpo-rank0.jsonl", 0, 100)
+    assert len(rows) == 24
+    flat = [(g, i) for g in first.batch for i in range(4)]
+    for row, (group, index) in zip(rows, flat, strict=True):
+        assert row["problem_id"] == group.problem.id
+        assert row["token_ids"] == group.completions[index]
+        assert row["reward"] == group.rewards[index]
+        assert row["advantage"] == pytest.approx(group.advantages[index])
+        assert (row["step"], row["policy_step"], row["sample"]) == (1, 0, index)
+        ids = row["token_ids"]
+        assert row["text"] == policy.tokenizer.decode(ids, skip_special_tokens=True)
