@@ -118,7 +118,7 @@ def _hold_each(codes_NMK: NDArray[np.uint16], values_NL: NDArray) -> NDArray:
 
 def _hold(codes_NMK: NDArray, values_L: NDArray) -> NDArray:
     """AND over clauses of OR over literals, bit by bit, [N]."""
-    clauses = values_L[codes_NMK[:, :, 0]]
+    clauses = values_L.take(codes_NMK[:, :, 0])
     for k in range(1, codes_NMK.shape[2]):
-        clauses |= values_L[codes_NMK[:, :, k]]
+        clauses |= values_L.take(codes_NMK[:, :, k])
     return np.bitwise_and.reduce(clauses, axis=1)
