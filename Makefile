@@ -10,13 +10,8 @@ BIN := $(VENV)/bin
 KEY := $(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.installed-$(KEY)
 TEST_INSTALLED := $(VENV)/.test-installed-$(KEY)
-# Where there is no NVIDIA driver, PyTorch's own index has a build without gigabytes of CUDA.
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) \
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt
-TORCH_FLAGS = $(shell command -v nvidia-smi >/dev/null || \
-	$(BIN)/python -c 'import urllib.request as u; u.urlopen("$(TORCH_INDEX)/torch/", timeout=5)' \
-	2>/dev/null && echo "--extra-index-url $(TORCH_INDEX)")
 
 .PHONY: run test clean
 .DELETE_ON_ERROR:

@@ -76,25 +76,29 @@ def _train(course: Course, stage: StageConfig, run: Run, before: str) -> None:
     name = stage_name(stage)
     run.progress(f"{name}: model and data to load", 0, 0)
     policy = _load(course, run, before)
-    engine = _engine(course, policy, stage.bf16)
-    folder = course.datasets[stage.dataset]
-    problems = load_split(folder, stage.split)
-    validation = _validation(course, stage, policy, engine, run)
     records = StageRecords(run, name, with_rollouts=isinstance(stage, GrpoConfig))
-    algorithm: Sft | Grpo
-    if isinstance(stage, SftConfig):
-        algorithm = Sft(stage, policy, engine, problems, run, name, validation)
-    else:
-        reference = _reference(course, stage, run, before)
-        algorithm = Grpo(stage, policy, engine, reference, problems, run, name, records, validation)
+    algorithm = _algorithm(course, stage, policy, run, records, before)
     try:
         StageLoop(stage, policy, algorithm, run, records).train()
     finally:
         records.close()
     if run.workers.is_first:
-        _export(policy, run, name, before, {stage.dataset: folder})
+        _export(policy, run, name, before, {stage.dataset: course.datasets[stage.dataset]})
         remove_folder(run.state_root(name))
     run.workers.barrier()
+
+
+def _algorithm(
+    course: Course, stage: StageConfig, policy: Policy, run: Run, records: StageRecords, before: str
+) -> Sft | Grpo:
+    """Set a stage up with its data; what it does not need of them is freed on return."""
+    engine, name = _engine(course, policy, stage.bf16), stage_name(stage)
+    problems = load_split(course.datasets[stage.dataset], stage.split)
+    validation = _validation(course, stage, policy, engine, run)
+    if isinstance(stage, SftConfig):
+        return Sft(stage, policy, engine, problems, run, name, validation)
+    reference = _reference(course, stage, run, before)
+    return Grpo(stage, policy, engine, reference, problems, run, name, records, validation)
 
 
 def _reference(course: Course, stage: GrpoConfig, run: Run, before: str) -> Engine | None:
