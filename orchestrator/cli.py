@@ -13,11 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError, Parameter
 
+from orchestrator.failures import PLAIN_FAILURES, is_user_mistake
 from orchestrator.yaml_source import ConfigError
-
-OUR_PACKAGES = ("orchestrator", "trainers", "datagen", "reward_fns")
-USER_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
-PLAIN_FAILURES = (ArithmeticError, OSError, MemoryError)  # said in full by their message
 
 
 def _version() -> str:
@@ -101,19 +98,3 @@ def _tell(error: Exception, code: int, debug: bool) -> int:
         prefix = "" if isinstance(error, ConfigError) else "clutch: "
         print(f"{prefix}{message}", file=sys.stderr)
     return code
-
-
-def is_user_mistake(error: Exception) -> bool:
-    """Whether an error is the user's: a ValueError that our own code raised, or a missing file.
-
-    A ValueError out of a library is a defect of ours, and keeps its traceback.
-    """
-    if isinstance(error, USER_ERRORS):
-        return True
-    if not isinstance(error, ValueError):
-        return False
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    module = str(frame.tb_frame.f_globals.get("__name__", "")) if frame else ""
-    return module.split(".")[0] in (*OUR_PACKAGES, "__main__")

@@ -7,6 +7,7 @@ reaches the terminal as one line.
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,14 @@ class Signals:
             path.unlink(missing_ok=True)
 
     def write(self, path: Path, content: dict[str, Any]) -> None:
-        """Replace a signal file atomically."""
+        """Replace a signal file atomically, if the disk has room.
+
+        Where it has none, the run goes on: what must be saved tells of the full disk itself.
+        """
         partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        partial.replace(path)
+        with suppress(OSError):
+            partial.write_text(json.dumps(content), encoding="utf-8")
+            partial.replace(path)
 
     def read(self, path: Path) -> dict[str, Any] | None:
         """Return what a signal file says, None if it is not there."""

@@ -15,6 +15,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from orchestrator.config import ResourcesConfig
+from orchestrator.failures import TrainingFailed
 from orchestrator.signals import Signals
 from trainers.course import Course
 
@@ -29,10 +30,6 @@ def start_worker(config: dict[str, Any]) -> None:
     Loaded by name, in the worker alone: driver and controller hold no transformers in memory.
     """
     resolve_name("orchestrator.worker:train_worker")(config)
-
-
-class TrainingFailed(RuntimeError):
-    """Training ended without its checkpoints; the message says why."""
 
 
 def launch_training(
@@ -85,7 +82,7 @@ def _raise_error(signals: Signals, error: BaseException | None) -> None:
         cause = getattr(error, "worker_failures", None) or error
         lines = str(next(iter(cause.values())) if isinstance(cause, dict) else cause).splitlines()
         reason = next((line for line in reversed(lines) if line.strip()), type(error).__name__)
-        raise TrainingFailed(f"training failed: {reason.strip()}") from error
+        raise TrainingFailed(f"training failed: {reason.strip()} (--debug shows where)") from error
 
 
 def _trainer(

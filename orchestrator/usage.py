@@ -8,6 +8,7 @@ the driver and, from timings.jsonl, of the training workers, and memory is the d
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,8 +70,8 @@ class UsageMonitor:
         }
 
     def save(self) -> None:
-        """Keep the totals for a session that goes on."""
-        with self._saving:
+        """Keep the totals for a session that goes on; a full disk loses only these."""
+        with self._saving, suppress(OSError):
             partial = self._path.with_name(USAGE_NAME + ".partial")
             partial.write_text(json.dumps(self.totals()), encoding="utf-8")
             partial.replace(self._path)

@@ -6,6 +6,7 @@ from typing import Any
 
 import ray.train
 
+from orchestrator.failures import is_user_mistake
 from orchestrator.quiet import prepare_environment
 from orchestrator.signals import Signals
 from trainers.folders import SaveError
@@ -14,8 +15,6 @@ from trainers.run import Run, StopRequested, TrainingError
 from trainers.runtime import pick_device, prepare_torch
 from trainers.stages import run_course
 
-KNOWN_ERRORS = (ValueError, TrainingError, SaveError)
-"""What a user can mend: told in one line. Anything else is a crash, and is tried again."""
 PROGRESS_EVERY_S = 0.5
 
 
@@ -31,9 +30,12 @@ def train_worker(config: dict[str, Any]) -> None:
         run_course(config["course"], run)
     except StopRequested:
         return
-    except KNOWN_ERRORS as error:
-        kind = "ValueError" if isinstance(error, ValueError) else "TrainingError"
-        signals.write(signals.error, {"kind": kind, "message": str(error)})
+    except (ValueError, TrainingError, SaveError) as error:
+        # Anything else is a crash, and so is a library's ValueError: these are tried again.
+        mistake = isinstance(error, ValueError)
+        if not mistake or is_user_mistake(error):
+            kind = "ValueError" if mistake else "TrainingError"
+            signals.write(signals.error, {"kind": kind, "message": str(error)})
         raise
 
 

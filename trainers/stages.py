@@ -5,6 +5,7 @@ A finished stage leaves a verified checkpoint and an evaluation; what is there i
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from reward_fns.records import Problem
@@ -76,12 +77,9 @@ def _train(course: Course, stage: StageConfig, run: Run, before: str) -> None:
     name = stage_name(stage)
     run.progress(f"{name}: model and data to load", 0, 0)
     policy = _load(course, run, before)
-    records = StageRecords(run, name, with_rollouts=isinstance(stage, GrpoConfig))
-    algorithm = _algorithm(course, stage, policy, run, records, before)
-    try:
+    with closing(StageRecords(run, name, with_rollouts=isinstance(stage, GrpoConfig))) as records:
+        algorithm = _algorithm(course, stage, policy, run, records, before)
         StageLoop(stage, policy, algorithm, run, records).train()
-    finally:
-        records.close()
     if run.workers.is_first:
         _export(policy, run, name, before, {stage.dataset: course.datasets[stage.dataset]})
         remove_folder(run.state_root(name))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import is_user_mistake
+from orchestrator.failures import is_user_mistake
 from orchestrator.yaml_source import parse_value
 from tests.small_run import CONFIG
 

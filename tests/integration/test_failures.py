@@ -1,0 +1,123 @@
+"""Runs that cannot go on: exit code, and one line that says why and what is left."""
+
+import subprocess
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from orchestrator.cli import run_command
+from tests.command import clutch
+from tests.small_models import save_small_model
+from tests.small_quickstart import QUICKSTART, small_overrides
+from trainers.checkpoint import load_state
+
+pytestmark = pytest.mark.integration
+
+
+def run_in_process(storage: Path, *sets: str) -> int:
+    more = ("resources.num_workers=0", "resources.max_failures=0", "tracking.type=none", *sets)
+    return run_command(
+        ["run", str(QUICKSTART), *(f"--set={s}" for s in small_overrides(storage, *more))]
+    )
+
+
+def the_line(capsys: pytest.CaptureFixture[str]) -> str:
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    (line,) = [line for line in told.splitlines() if line.startswith("clutch: ")]
+    return line
+
+
+def test_a_loss_that_is_not_finite_ends_with_1(
+    tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = ("stages.sft.learning_rate=1.0", "stages.sft.weight_decay=1e30")
+    assert run_in_process(tmp_path, *wild, "stages.sft.save_steps=1") == 1
+    line = the_line(capsys)
+    state = load_state(tmp_path / "quickstart" / "state" / "sft")
+    assert state is not None
+    assert f"stage sft: loss or gradient is not finite at step {state.step + 1}" in line
+    assert f"the last good state is {state.path}" in line
+    assert "lower learning_rate (now 1)" in line
+
+
+def test_a_model_with_nan_weights_is_stopped_at_the_first_step(
+    tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_small_model("qwen2", tmp_path / "model")
+    with torch.no_grad():
+        next(iter(model.parameters())).fill_(float("nan"))
+    model.save_pretrained(tmp_path / "model")
+    config = tmp_path / "nan.yaml"
+    config.write_text(
+        "name: nan\n"
+        f"storage: {tmp_path / 'runs'}\n"
+        f"model: {{type: hf, path: {tmp_path / 'model'}}}\n"
+        "datasets:\n"
+        "  sat: {type: sat, style: compact, sizes: [{n: 3, m: 3}], splits: {train: 8, test: 2}}\n"
+        "stages:\n"
+        "  - {type: sft, dataset: sat, max_steps: 2, batch_size: 4, max_completion_length: 16}\n"
+        "evaluation: {dataset: sat, num_samples: 1, max_completion_length: 4}\n"
+        "resources: {num_workers: 0, max_failures: 0}\n"
+        "tracking: {type: none}\n"
+    )
+    assert run_command(["run", str(config)]) == 1
+    line = the_line(capsys)
+    assert "not finite at step 1; no state was saved yet" in line
+
+
+def test_a_prompt_longer_than_the_context_ends_with_2(
+    tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_in_process(tmp_path, "stages.grpo.max_prompt_length=9") == 2
+    line = the_line(capsys)
+    assert "the prompt has" in line and "at most 9 fit: raise max_prompt_length" in line
+
+
+def test_a_tokenizer_without_the_needed_tokens_ends_with_2(
+    tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_in_process(tmp_path, "model.max_variables=2") == 2
+    line = the_line(capsys)
+    assert "the tokenizer has no token for" in line and "raise max_variables" in line
+
+
+def test_a_dataset_whose_bytes_changed_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    made = ["datagen", "sat", "--out", data, "--n", "3", "--m", "4", "--num", "12"]
+    assert clutch(*made, "--style", "compact").returncode == 0
+    (shard,) = data.glob("*.parquet")
+    table = pq.read_table(shard)
+    pq.write_table(table.slice(0, 11), shard)
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"name: x\nstorage: {tmp_path}\ndatasets: {{sat: {{type: path, path: {data}}}}}\n"
+        "stages: [{type: sft, dataset: sat, max_steps: 1, max_completion_length: 8}]\n"
+        "evaluation: {dataset: sat, splits: [train], max_completion_length: 8}\n"
+    )
+    done = clutch("run", config)
+    assert done.returncode == 2
+    assert refusal(done).count(shard.name) == 1
+    checkpoint = tmp_path / "model"
+    save_small_model("llama", checkpoint)
+    again = clutch("evaluate", checkpoint, "--data", data, "--split", "train")
+    assert again.returncode == 2
+    assert shard.name in refusal(again)
+
+
+def test_a_missing_model_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    sets = small_overrides(tmp_path / "runs", f"model={{type: hf, path: {gone}}}")
+    sets = [text for text in sets if not text.startswith("model.")]
+    done = clutch("run", QUICKSTART, *(f"--set={text}" for text in sets))
+    assert done.returncode == 2
+    assert f"no checkpoint at {gone}" in refusal(done)
+    assert not (tmp_path / "runs" / "quickstart").exists()
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    lines = done.stderr.splitlines()
+    assert 1 <= len(lines) <= 2, done.stderr
+    return done.stderr
