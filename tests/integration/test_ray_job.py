@@ -1,0 +1,143 @@
+"""A run as a job on a Ray that is already there: `ray job submit --working-dir .`."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orchestrator.config import config_data
+from orchestrator.yaml_source import to_yaml
+from tests.command import ROOT, user_environment
+from tests.small_quickstart import small_quickstart
+
+pytestmark = pytest.mark.integration
+MARK = "CLUTCH_TEST_CLUSTER"
+PLANTED = (".venv/lib/big.bin", "runs/old/big.bin", "data/big.bin", "mlflow.db")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(mark: str) -> dict[str, str]:
+    """The user's, on both sides of a cluster on loopback that asks for no token."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    more = {"PATH": path, MARK: mark, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    clean = user_environment(**more)
+    clean.pop("PYTHONPATH")  # the job's code is what was uploaded
+    return clean
+
+
+def kill_marked(mark: str) -> None:
+    def is_ours(process: psutil.Process) -> bool:
+        try:
+            return process.environ().get(MARK) == mark and process.status() != "zombie"
+        except psutil.Error:
+            return False
+
+    while ours := [process for process in psutil.process_iter() if is_ours(process)]:
+        for process in ours:
+            process.kill()
+        psutil.wait_procs(ours, timeout=1)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str], Path]]:
+    """A head node on loopback: the address of its jobs, the environment, its temporary folder."""
+    logs = tmp_path_factory.mktemp("cluster") / "ray.log"
+    mark, port = uuid.uuid4().hex, free_port()
+    env = environment(mark)
+    temporary = Path("/tmp") / f"clutch-{mark[:8]}"  # sockets: a path of at most 107 bytes
+    command = [
+        "ray", "start", "--head", "--block", "--num-cpus=4", "--node-ip-address=127.0.0.1",
+        f"--port={free_port()}", "--dashboard-host=127.0.0.1", f"--dashboard-port={port}",
+        f"--dashboard-agent-listen-port={free_port()}", f"--temp-dir={temporary}",
+        f"--object-store-memory={100 * 2**20}", "--disable-usage-stats",
+    ]  # fmt: skip
+    log = logs.open("w")
+    head = subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=logs.parent)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        await_jobs(address, env, head, logs)
+        yield address, env, temporary
+    finally:
+        kill_marked(mark)
+        head.wait(30)
+        log.close()
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def await_jobs(
+    address: str, env: dict[str, str], head: "subprocess.Popen[bytes]", log: Path
+) -> None:
+    deadline = time.monotonic() + 120
+    listing = ["ray", "job", "list", "--address", address]
+    while subprocess.run(listing, env=env, capture_output=True, check=False).returncode:
+        assert head.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.5)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The files of this repository, as after a while of work: an environment, data and runs."""
+    folder = tmp_path / "checkout"
+    for name in ("orchestrator", "trainers", "datagen", "reward_fns", "configs", "docs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (".gitignore", ".rayignore", "pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in PLANTED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(bytes(2**20))
+    return folder
+
+
+def submit(
+    cluster: tuple[str, dict[str, str], Path], checkout: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    address, env, _ = cluster
+    command = ["ray", "job", "submit", "--address", address, "--working-dir", ".", "--"]
+    command += ["python", "-m", "orchestrator", "run", *arguments]
+    return subprocess.run(
+        command, cwd=checkout, env=env, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def test_the_quickstart_runs_as_a_job_and_uploads_the_code_alone(
+    cluster: tuple[str, dict[str, str], Path], checkout: Path, tmp_path: Path
+) -> None:
+    sets = ("resources.num_workers=1", "tracking.type=none")
+    config = small_quickstart(tmp_path / "shared", *sets)
+    (checkout / "configs" / "small.yaml").write_text(to_yaml(config_data(config)))
+    done = submit(cluster, checkout, "configs/small.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| grpo " in done.stdout
+    folder = tmp_path / "shared" / "quickstart"
+    result = json.loads((folder / "result.json").read_text())
+    assert list(result["checkpoints"]) == ["base", "sft", "grpo"]
+
+    found = cluster[2].glob("session_2*/runtime_resources/working_dir_files/*")
+    (package,) = [path for path in found if path.is_dir()]
+    uploaded = {str(p.relative_to(package)): p.stat().st_size for p in package.rglob("*.*")}
+    assert {"orchestrator/pipeline.py", "configs/small.yaml", "pyproject.toml"} <= uploaded.keys()
+    left_behind = (*PLANTED, "docs/", "tests/", "runs/", ".venv/", "data/")
+    assert not [name for name in uploaded if name.startswith(left_behind)]
+    assert sum(size for name, size in uploaded.items() if ".pyc" not in name) < 2**20
+
+
+def test_a_mistake_in_a_jobs_config_fails_the_job(
+    cluster: tuple[str, dict[str, str], Path], checkout: Path
+) -> None:
+    done = submit(cluster, checkout, "configs/quickstart.yaml", "--set=sead=1")
+    assert done.returncode == 1
+    assert 'unknown key "sead", did you mean "seed"?' in done.stdout + done.stderr
