@@ -1,6 +1,7 @@
 # make run    installs into .venv and runs the quickstart
 # make test   installs the test tools too, then lints, type-checks and runs every test
-# Both install once: again only after pyproject.toml or constraints.txt has changed.
+# make docs   writes the generated parts of README.md and docs/
+# They install once: again only after pyproject.toml or constraints.txt has changed.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,7 +14,7 @@ TEST_INSTALLED := $(VENV)/.test-installed-$(KEY)
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt
 
-.PHONY: run test clean
+.PHONY: run test docs clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -24,6 +25,9 @@ test: $(TEST_INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+docs: $(INSTALLED)
+	$(BIN)/python -m docs.generate
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'

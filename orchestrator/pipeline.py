@@ -8,6 +8,7 @@ where the last one stopped.
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ from trainers.course import BASE, Course, is_finished
 from trainers.folders import write_text
 
 CONFIG_NAME = "config.yaml"
+IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""In the environment of what `ray job submit` starts."""
 HASH_NAME = "config.sha256"
 
 
@@ -78,6 +81,11 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
     """
     paths = RunPaths(config, run_folder(config).resolve())
     _refuse_missing_model(config)
+    if IN_A_JOB in os.environ and not Path(config.storage).is_absolute():
+        progress.note(
+            f"storage {config.storage} lies in the job's temporary folder {Path.cwd()}: set an "
+            "absolute path, on a disk that all nodes share, to keep the run"
+        )
     with _own_folder(paths, fresh):
         with UsageMonitor(paths.folder) as usage:
             hashes = _make_datasets(paths, progress)

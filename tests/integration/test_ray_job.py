@@ -122,6 +122,7 @@ def test_the_quickstart_runs_as_a_job_and_uploads_the_code_alone(
     done = submit(cluster, checkout, "configs/small.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| grpo " in done.stdout
+    assert "temporary folder" not in done.stdout
     folder = tmp_path / "shared" / "quickstart"
     result = json.loads((folder / "result.json").read_text())
     assert list(result["checkpoints"]) == ["base", "sft", "grpo"]
