@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-PLAIN_UP_TO = 96
+PLAIN_UP_TO = 320
 """Longest prompt for which plain products beat the flash kernel on a CPU."""
 
 
