@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from datagen.keys import key_words
 
+MAX_PROBLEMS = 4096
+"""Only the first so many problems of a split are measured."""
+
 MAX_COUNTED = 10
 """Up to so many variables all assignments are counted; beyond, 64 random ones are tried."""
 
@@ -39,8 +42,13 @@ class Chance:
     ) -> None:
         """Add problems of one size; their keys seed the random assignments, where needed.
 
+        Problems beyond the split's first MAX_PROBLEMS are passed over.
         Give `majority_NV` where clauses were padded with repeated literals, which would be counted.
         """
+        room = MAX_PROBLEMS - self.num_problems
+        codes_NMK, satisfiable_N, keys = codes_NMK[:room], satisfiable_N[:room], keys[:room]
+        if not len(codes_NMK):
+            return
         self.num_problems += len(codes_NMK)
         self.num_unsat += int((~satisfiable_N).sum())
         if majority_NV is None:
@@ -110,7 +118,7 @@ def _hold_each(codes_NMK: NDArray[np.uint16], values_NL: NDArray) -> NDArray:
 
 def _hold(codes_NMK: NDArray, values_L: NDArray) -> NDArray:
     """AND over clauses of OR over literals, bit by bit, [N]."""
-    clauses = values_L[codes_NMK[:, :, 0]]
+    clauses = values_L.take(codes_NMK[:, :, 0])
     for k in range(1, codes_NMK.shape[2]):
-        clauses |= values_L[codes_NMK[:, :, k]]
+        clauses |= values_L.take(codes_NMK[:, :, k])
     return np.bitwise_and.reduce(clauses, axis=1)

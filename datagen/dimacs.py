@@ -5,7 +5,6 @@ that departs from the format is refused with file and line.
 """
 
 import gzip
-import lzma
 import re
 import tarfile
 import zlib
@@ -137,20 +136,27 @@ def _file_text(path: Path) -> str:
 
 
 def _archive_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Read the members that are plain formula files; links, devices and others are passed over."""
+    """Read the members that are plain formula files; links, devices and others are passed over.
+
+    The archive is read to its end, so that a shortened one does not pass for a small one.
+    """
+    opener = open if path.name.endswith(".tar") else gzip.open
     try:
-        with tarfile.open(path, "r|*") as archive:
-            for member in archive:
-                if not member.isreg() or not member.name.endswith(_SUFFIXES):
-                    continue
-                where = f"{path}:{member.name}"
-                file = archive.extractfile(member)
-                if file is None or member.size > MAX_FILE_BYTES:
-                    raise ValueError(f"{where} is larger than {MAX_FILE_BYTES} bytes")
-                data = file.read(MAX_FILE_BYTES + 1)
-                yield member.name, _decoded(data, where)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        with opener(path, "rb") as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    if member.isreg() and member.name.endswith(_SUFFIXES):
+                        yield member.name, _member_text(archive, member, f"{path}:{member.name}")
+            while stream.read(1 << 20):
+                pass
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} is not a readable tar archive: {error}") from None
+
+
+def _member_text(archive: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> str:
+    file = archive.extractfile(member)
+    assert file is not None  # a regular member has content
+    return _decoded(file.read(MAX_FILE_BYTES + 1), where)
 
 
 def _decoded(data: bytes, where: str) -> str:

@@ -66,7 +66,7 @@ class DimacsSource:
                 labels[difficulty_label(*_size(instance))] += 1
                 _add_chance(chance, instance, values is not None, index)
             writer.write(pa.Table.from_pylist(rows, schema=SCHEMA))
-            progress(split, chance.num_problems, len(instances))
+            progress(split, labels.total(), len(instances))
         shards = writer.close()
         info = SplitInfo(num_rows=len(instances), num_problems=len(instances), shards=shards)
         return Written({split: SplitParts(info, labels, chance)})

@@ -20,7 +20,7 @@ from datagen.solver import solve
 
 MAX_ATTEMPTS = 1000
 """Draws of one item after which its size is held to have no such problem left."""
-CHUNK_ROWS, CHUNK_LITERALS = 4096, 1 << 20
+CHUNK_ROWS, CHUNK_LITERALS = 4096, 1 << 18
 _SIZE, _STATUS, KIND = 0, 1, 2
 """Which 64 bits of an item's key choose its size, its satisfiability, its demonstrations."""
 
@@ -55,7 +55,7 @@ class Draw:
     def __init__(self, config: SatConfig, seed: int) -> None:
         self.config = config
         self.seed = seed
-        self.taken: dict[int, str] = {}
+        self.taken: dict[str, set[int]] = {}
         self.dropped: Counter[str] = Counter(duplicates=0, leaks=0)
 
     def chunks(self, split: str) -> Iterator[list[Drawn]]:
@@ -137,9 +137,10 @@ class Draw:
         marks = np.empty(num_rows, np.uint64)
         for group in drawn:
             marks[group.places] = fingerprints(group.batch.codes_NMK)
-        values = marks.tolist()
-        if len(set(values)) == num_rows and self.taken.keys().isdisjoint(values):
-            self.taken.update(dict.fromkeys(values, split))
+        values, own = marks.tolist(), self.taken.setdefault(split, set())
+        new = set(values)
+        if len(new) == num_rows and all(new.isdisjoint(taken) for taken in self.taken.values()):
+            own |= new
             return drawn
         where = {
             place: (group, row)
@@ -147,16 +148,14 @@ class Draw:
             for row, place in enumerate(group.places.tolist())
         }
         for place, value in enumerate(values):
-            if value in self.taken:
-                value = self._redraw(split, *where[place], value)
-            self.taken[value] = split
+            own.add(self._redraw(split, *where[place], value))
         return drawn
 
     def _redraw(self, split: str, group: Drawn, row: int, mark: int) -> int:
-        """Replace one problem by its item's next draw that is not taken; return its fingerprint."""
+        """Replace a problem that is taken by its item's next that is not; return its mark."""
         size, places, indices = group.batch.size, group.places[[row]], group.indices[[row]]
-        while mark in self.taken:
-            self.dropped["duplicates" if self.taken[mark] == split else "leaks"] += 1
+        while owner := next((name for name, taken in self.taken.items() if mark in taken), None):
+            self.dropped["duplicates" if owner == split else "leaks"] += 1
             attempt = int(group.attempts[row]) + 1
             if attempt >= MAX_ATTEMPTS:
                 raise self._exhausted(split, size)

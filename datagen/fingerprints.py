@@ -17,7 +17,10 @@ _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 def fingerprints(codes_NMK: NDArray[np.uint16]) -> NDArray[np.uint64]:
     """Return the fingerprint of each problem [N]; codes are 2*(v-1), +1 if negated."""
     table = _mix(np.arange(int(codes_NMK.max()) + 1, dtype=np.uint64))
-    return _mix(table[codes_NMK].sum(axis=2, dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
+    clauses = table.take(codes_NMK[:, :, 0])
+    for k in range(1, codes_NMK.shape[2]):
+        clauses += table.take(codes_NMK[:, :, k])
+    return _mix(clauses).sum(axis=1, dtype=np.uint64)
 
 
 def formula_fingerprint(clauses: Sequence[Sequence[int]]) -> int:

@@ -49,6 +49,36 @@ def key_fraction(keys: Sequence[bytes], word: int) -> NDArray[np.float64]:
     return (words[:, word] >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def below(words: NDArray[np.uint32], bound: int) -> NDArray[np.uint64]:
-    """Map 32-bit words to integers 0..bound-1; a value's probability is off by at most 2^-32."""
-    return (words.astype(np.uint64) * np.uint64(bound)) >> np.uint64(32)
+def key_digits(
+    keys: Sequence[bytes], radices: Sequence[int], count: int
+) -> list[NDArray[np.uint16]]:
+    """Return uniform digits: for each radix (at most 2^16) an array [len(keys), count].
+
+    Several digits share a 32-bit word, as long as the product of their radices is at most 2^16: a
+    digit's probability is off by a factor of at most 1 + 2^-16.
+    """
+    groups = _packed(radices)
+    words = key_words(keys, count * len(groups)).reshape(len(keys), len(groups), count)
+    digits = []
+    for number, group in enumerate(groups):
+        fraction = words[:, number].astype(np.uint64)
+        for radix in group:
+            fraction *= np.uint64(radix)
+            digits.append((fraction >> np.uint64(32)).astype(np.uint16))
+            fraction &= np.uint64(0xFFFFFFFF)
+    return digits
+
+
+def _packed(radices: Sequence[int]) -> list[list[int]]:
+    """Cut the radices into runs whose product is at most 2^16."""
+    groups: list[list[int]] = []
+    product = 1 << 17
+    for radix in radices:
+        if not 1 <= radix <= 1 << 16:
+            raise ValueError(f"radix {radix} is not in 1..65536")
+        product *= radix
+        if product > 1 << 16:
+            groups.append([])
+            product = radix
+        groups[-1].append(radix)
+    return groups

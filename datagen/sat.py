@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.config import SizeConfig
-from datagen.keys import below, key_words
+from datagen.keys import key_digits, key_words
 
 TASK = "sat"
 
@@ -43,22 +43,13 @@ def planted(size: SizeConfig, keys: Sequence[bytes]) -> SatBatch:
     Which one is forced is uniform; duplicate clauses are possible. A literal is true with
     probability 1/2 + 1/(2k), so counting signs solves most problems: see `q_hidden`.
     """
-    words, solutions = _words_and_solutions(size, keys, size.k + 1)
-    variables = _distinct(words[:, :, : size.k], size.n)
-    agreeing = below(words[:, :, size.k], size.k)
-    codes = np.empty((*words.shape[:2], size.k), np.uint16)
+    *literals, forced = key_digits(keys, [*_literal_radices(size), size.k], size.num_clauses)
+    codes = _codes(literals)
+    solutions = _solutions(size, keys)
+    place = np.arange(0, codes.size, size.k).reshape(forced.shape) + forced
+    variables = codes.reshape(-1)[place] >> 1
     rows = np.arange(len(keys))[:, None]
-    false_NV = (~solutions).astype(np.uint16)
-    forced = np.empty(words.shape[:2], np.uint16)
-    for j, variable in enumerate(variables):
-        codes[:, :, j] = 2 * variable + (words[:, :, j] & 1)
-        forced[agreeing == j] = variable[agreeing == j]
-    np.put_along_axis(
-        codes,
-        agreeing[:, :, None].astype(np.int64),
-        (2 * forced + false_NV[rows, forced])[:, :, None],
-        axis=2,
-    )
+    codes.reshape(-1)[place] = 2 * variables + ~solutions[rows, variables]
     return SatBatch(size, codes, solutions, np.ones(len(keys), np.bool_))
 
 
@@ -69,20 +60,21 @@ def q_hidden(size: SizeConfig, keys: Sequence[bytes]) -> SatBatch:
     hard satisfiable formulas by hiding solutions deceptively", 2005).
     """
     k = size.k
-    words, solutions = _words_and_solutions(size, keys, 2 * k)
-    variables = _distinct(words[:, :, :k], size.n)
-    codes = np.empty((*words.shape[:2], k), np.uint16)
+    codes = _codes(key_digits(keys, _literal_radices(size), size.num_clauses))
+    solutions = _solutions(size, keys)
+    words = key_words([key + b"agree" for key in keys], size.num_clauses * k)
+    words = words.reshape(codes.shape)
     rows = np.arange(len(keys))[:, None]
-    satisfied = np.zeros(words.shape[:2], np.bool_)
+    satisfied = np.zeros(codes.shape[:2], np.bool_)
     q = unbiased_q(k)
     free = q / (1 + q)
-    for j, variable in enumerate(variables):
-        # Coins of probability `free`, given that one of them at least falls on "agrees".
+    for j in range(k):
+        # Coins of probability `free`, given that one of them at least falls on "true".
         first = 1 / (k - j) if free == 0 else free / (1 - (1 - free) ** (k - j))
-        bound = np.where(satisfied, free * 2**32, first * 2**32)
-        agrees = words[:, :, k + j] < bound
-        codes[:, :, j] = 2 * variable + (solutions[rows, variable] != agrees)
-        satisfied |= agrees
+        true = words[:, :, j] < np.where(satisfied, free * 2**32, first * 2**32)
+        variables = codes[:, :, j] >> 1
+        codes[:, :, j] = 2 * variables + (solutions[rows, variables] != true)
+        satisfied |= true
     return SatBatch(size, codes, solutions, np.ones(len(keys), np.bool_))
 
 
@@ -103,12 +95,9 @@ def unbiased_q(k: int) -> float:
 
 def uniform(size: SizeConfig, keys: Sequence[bytes]) -> SatBatch:
     """Uniform random k-SAT; whether a problem has a solution is not known yet."""
-    words, _ = _words_and_solutions(size, keys, size.k)
-    codes = np.stack(
-        [2 * v + (words[:, :, j] & 1) for j, v in enumerate(_distinct(words, size.n))], axis=2
-    )
+    codes = _codes(key_digits(keys, _literal_radices(size), size.num_clauses))
     unknown = np.zeros((len(keys), size.n), np.bool_)
-    return SatBatch(size, codes.astype(np.uint16), unknown, np.zeros(len(keys), np.bool_))
+    return SatBatch(size, codes, unknown, np.zeros(len(keys), np.bool_))
 
 
 FAMILIES: dict[str, Callable[[SizeConfig, Sequence[bytes]], SatBatch]] = {
@@ -118,32 +107,34 @@ FAMILIES: dict[str, Callable[[SizeConfig, Sequence[bytes]], SatBatch]] = {
 }
 
 
-def _words_and_solutions(
-    size: SizeConfig, keys: Sequence[bytes], words_per_clause: int
-) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Random words [N, M, words_per_clause], and a uniform assignment [N, V]."""
-    num_clauses, solution_words = size.num_clauses, -(-size.n // 32)
-    words = key_words(keys, solution_words + num_clauses * words_per_clause)
-    bits = words[:, :solution_words].copy().view(np.uint8)
-    solutions = np.unpackbits(bits, axis=1, count=size.n, bitorder="little").astype(np.bool_)
-    return words[:, solution_words:].reshape(len(keys), num_clauses, words_per_clause), solutions
+def _solutions(size: SizeConfig, keys: Sequence[bytes]) -> NDArray[np.bool_]:
+    """A uniform assignment of each key, [N, V]: the key's own bits, or a stream of it if longer."""
+    if size.n <= 64:
+        bits = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1)[:, -8:]
+    else:
+        bits = key_words([key + b"solution" for key in keys], -(-size.n // 32)).view(np.uint8)
+    return np.unpackbits(bits, axis=1, count=size.n, bitorder="little").astype(np.bool_)
 
 
-def _distinct(words: NDArray[np.uint32], n: int) -> list[NDArray[np.uint16]]:
-    """Draw distinct variables 0..n-1 in uniform order: one [N, M] array for each of the K words.
+def _literal_radices(size: SizeConfig) -> list[int]:
+    """A literal's digit tells its sign and its variable's rank among those not in the clause."""
+    return [2 * (size.n - j) for j in range(size.k)]
 
-    The j-th draw is a rank among the n - j variables that are left; it becomes a variable by
-    stepping over those already taken, which are kept sorted.
+
+def _codes(digits: Sequence[NDArray[np.uint16]]) -> NDArray[np.uint16]:
+    """Turn K literal digits [N, M] into literal codes of distinct variables, [N, M, K].
+
+    A rank becomes a variable by stepping over those already taken, which are kept sorted; so the
+    variables of a clause come in uniform order.
     """
-    chosen: list[NDArray[np.uint16]] = []
+    codes = np.empty((*digits[0].shape, len(digits)), np.uint16)
     taken: list[NDArray[np.uint16]] = []
-    for j in range(words.shape[2]):
-        variable = below(words[:, :, j], n - j).astype(np.uint16)
+    for j, digit in enumerate(digits):
+        variable = (digit >> 1).astype(np.uint16)
         for other in taken:
             variable += variable >= other
-        chosen.append(variable)
-        rest = variable
+        codes[:, :, j] = 2 * variable + (digit & 1)
         for i, other in enumerate(taken):
-            taken[i], rest = np.minimum(other, rest), np.maximum(other, rest)
-        taken.append(rest)
-    return chosen
+            taken[i], variable = np.minimum(other, variable), np.maximum(other, variable)
+        taken.append(variable)
+    return codes

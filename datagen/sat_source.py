@@ -62,7 +62,7 @@ class SatSource:
                 batch = group.batch
                 labels[_label(batch.size)] += len(batch)
                 chance.add(batch.codes_NMK, batch.size.n, batch.satisfiable_N, group.keys)
-            progress(split, chance.num_problems, config.num_problems)
+            progress(split, labels.total(), config.num_problems)
         shards = writer.close()
         num_rows = sum(shard.num_rows for shard in shards)
         info = SplitInfo(num_rows=num_rows, num_problems=config.num_problems, shards=shards)

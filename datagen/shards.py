@@ -46,8 +46,7 @@ class ShardWriter:
         self._writer = pq.ParquetWriter(
             self._path,
             SCHEMA,
-            compression="zstd",
-            compression_level=1,
+            compression="snappy",
             use_dictionary=["task", "split", "difficulty"],
             write_statistics=False,
         )

@@ -76,7 +76,8 @@ def run_command(tokens: list[str]) -> int:
     except CycloptsError as error:
         return _tell(error, 2, debug)
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last saved state", file=sys.stderr)
+        hint = ": the same command goes on from the last saved state" if tokens[0] == "run" else ""
+        print(f"interrupted{hint}", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,6 @@
 """The end of a run: result, evidence, report, table, and where to look next."""
 
+import json
 import shlex
 import shutil
 import sys
@@ -22,6 +23,9 @@ ARTIFACTS = (
     "delta_report.md",
     "delta_report.html",
 )
+
+LONGEST_PROMPT = 120
+"""Characters of a prompt that is shown to be copied."""
 
 
 def close_run(
@@ -64,11 +68,19 @@ def print_next(folder: Path, page: Path, last: str, ui_line: str | None) -> None
     shown = _short(folder)
     lines = [
         f"report    {_short(page)}",
-        f"try it    clutch generate {shlex.quote(shown)}/checkpoints/{last} --prompt '…'",
+        f"try it    clutch generate {shlex.quote(f'{shown}/checkpoints/{last}')} "
+        f"--prompt {shlex.quote(_first_prompt(folder))}",
     ]
     if ui_line:
         lines.append(f"metrics   {ui_line}")
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+def _first_prompt(folder: Path) -> str:
+    """A prompt to try: the first that was evaluated, if it fits on a line."""
+    with (folder / "eval_after.jsonl").open(encoding="utf-8") as file:
+        prompt = str(json.loads(file.readline())["prompt"])
+    return prompt if len(prompt) <= LONGEST_PROMPT and "\n" not in prompt else "…"
 
 
 def _short(path: Path) -> str:

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import rfc8785
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from datagen.config import DatasetConfig, DimacsConfig, SatConfig
@@ -26,6 +33,7 @@ from trainers.config import (
     EvaluationConfig,
     GrpoConfig,
     ModelConfig,
+    SftConfig,
     StageConfig,
     Strict,
     TinyModelConfig,
@@ -94,12 +102,20 @@ class RunConfig(Strict):
     tracking: TrackingConfig = MlflowConfig()
     """Where metrics go beside the run's own folder."""
 
+    @field_validator("model", "tracking", mode="before")
+    @classmethod
+    def _default_type(cls, value: Any, info: ValidationInfo) -> Any:
+        """A section that has a default may leave its type out, as in --set tracking.uri=..."""
+        default = cls.model_fields[str(info.field_name)].default.type
+        return {"type": default, **value} if isinstance(value, dict) else value
+
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":
         self._check_storage()
         self._check_stage_names()
         self._check_datasets()
         self._check_rewards()
+        self._check_context()
         self._check_shares()
         return self
 
@@ -142,6 +158,24 @@ class RunConfig(Strict):
         for path, name in wanted:
             if name not in REWARDS:
                 _refuse(path, f'no reward is called "{name}": use {", ".join(REWARDS)}')
+
+    def _check_context(self) -> None:
+        if not isinstance(self.model, TinyModelConfig):
+            return  # only the model's own files know
+        context = self.model.max_position_embeddings
+        lengths: list[tuple[DataPath, int, int | None]]
+        lengths = [(("evaluation",), self.evaluation.max_completion_length, None)]
+        for index, stage in enumerate(self.stages):
+            if isinstance(stage, SftConfig | GrpoConfig):
+                own = (stage.max_completion_length, stage.max_prompt_length)
+                lengths.append((("stages", index), *own))
+        for path, longest, prompt in lengths:
+            if longest + (prompt or 1) > context:
+                _refuse(
+                    (*path, "max_completion_length"),
+                    f"max_completion_length {longest} and a prompt of {prompt or 1} do not fit "
+                    f"model.max_position_embeddings {context}: lower it or raise that",
+                )
 
     def _check_shares(self) -> None:
         workers = max(1, self.resources.num_workers)

@@ -94,13 +94,19 @@ class Evaluation:
 
 def read_evaluation(path: Path) -> Evaluation:
     """Read evaluations/<checkpoint>.jsonl; ValueError names the file if a line lacks its keys."""
+    return evaluation_of(path.stem, read_jsonl(path), str(path))
+
+
+def evaluation_of(checkpoint: str, rows: Iterable[dict[str, Any]], source: str) -> Evaluation:
+    """Return the evaluation that `rows` hold; ValueError names `source` if one lacks its keys."""
     items = []
-    for number, row in enumerate(read_jsonl(path), start=1):
+    for number, row in enumerate(rows, start=1):
         try:
             items.append(_item(row))
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: row {number} is no evaluated problem ({error!r})") from None
-    return Evaluation(path.stem, tuple(items))
+            message = f"{source}: row {number} is no evaluated problem ({error!r})"
+            raise ValueError(message) from None
+    return Evaluation(checkpoint, tuple(items))
 
 
 def read_evaluations(run: RunFiles) -> dict[str, Evaluation]:

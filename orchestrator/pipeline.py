@@ -29,8 +29,8 @@ from orchestrator.usage import UsageMonitor
 from orchestrator.watch import TrainingWatch
 from orchestrator.yaml_source import to_yaml
 from trainers.config import HfModelConfig, resolve_checkpoint, stage_name
+from trainers.course import BASE, Course, is_finished
 from trainers.folders import write_text
-from trainers.stages import BASE, Course, is_finished
 
 CONFIG_NAME = "config.yaml"
 HASH_NAME = "config.sha256"

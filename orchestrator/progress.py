@@ -240,7 +240,7 @@ def key_values(pairs: dict[str, Figure]) -> str:
 
 def _shown_value(value: Figure) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
     text = str(value)
     plain = text and not any(c.isspace() or c in "\"'=\\" or not c.isprintable() for c in text)
     return text if plain else json.dumps(text, ensure_ascii=False)
@@ -277,7 +277,7 @@ class _Terminal:
 
     def changed(self, what: Task) -> None:
         rate = what.rate_per_s
-        shown = {"rate": f"{rate:.4g}/s"} if rate is not None else {}
+        shown = {"rate": f"{_shown_value(rate)}/s"} if rate is not None else {}
         line = " ".join(f"{k}={_shown_value(v)}" for k, v in {**shown, **what.figures}.items())
         self._bars.update(self._ids[id(what)], completed=what.done, figures=escape(line))
 

@@ -35,7 +35,7 @@ def ray_session(resources: ResourcesConfig, *, verbose: bool, progress: Progress
         else:
             ray.init(
                 address="local",
-                num_cpus=max(_cpus(resources), os.cpu_count() or 1),
+                num_cpus=_cpus(resources),  # Ray starts an idle process for each CPU it is given
                 object_store_memory=OBJECT_STORE_BYTES,
                 dashboard_host="127.0.0.1",
                 **options,

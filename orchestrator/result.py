@@ -5,12 +5,12 @@ the first evaluated split. Beside them stand the other splits, each size, and th
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.comparison import compare, headline_pair
-from orchestrator.evaluations import Evaluation, Item, read_evaluations, splits_of
+from orchestrator.evaluations import Evaluation, Item, evaluation_of, read_evaluations, splits_of
 from orchestrator.run_files import RunFiles, read_json, read_run, write_text
 
 CHANCE = ("all_true", "random", "majority")
@@ -50,6 +50,23 @@ def result_of(
         other = _split_result(run, evaluations, split)
         unseen = bool(other["held_out_sizes"]) and not _seen(run, evaluations, split)
         result["unseen" if unseen else "other_splits"][split] = other
+    return result
+
+
+def evaluation_result(
+    checkpoint: str, rows: Iterable[dict[str, Any]], manifest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return {split: {checkpoints, chance, sizes}} of one checkpoint's answers to a dataset."""
+    evaluation = evaluation_of(checkpoint, rows, "answers")
+    result = {}
+    for split in splits_of([evaluation]):
+        chosen = {checkpoint: _of_split(evaluation, split)}
+        chance = (manifest.get("chance") or {}).get(split) or {}
+        result[split] = {
+            "checkpoints": {name: rates(part) for name, part in chosen.items()},
+            "chance": dict.fromkeys(CHANCE) | {k: v for k, v in chance.items() if _is_rate(v)},
+            "sizes": sizes(chosen),
+        }
     return result
 
 
@@ -136,6 +153,10 @@ def _seen(run: RunFiles, evaluations: Evaluations, split: str) -> bool:
     trained = run.trained_labels() or set()
     here = labels(_where(evaluations, lambda item: item.split == split))
     return any(label in trained for label in here)
+
+
+def _of_split(evaluation: Evaluation, split: str) -> Evaluation:
+    return evaluation.where(lambda item: item.split == split)
 
 
 def _of_label(evaluation: Evaluation, label: str) -> Evaluation:

@@ -90,4 +90,4 @@ def _started(run: RunFiles) -> str:
 def _ended(run: RunFiles, checkpoint: str) -> str:
     written = (run.folder / "evaluations" / f"{checkpoint}.jsonl").stat().st_mtime
     times = [float(row["time"]) for row in run.timings if isinstance(row.get("time"), int | float)]
-    return datetime.fromtimestamp(max([*times, written]), UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(max([*times, written]), UTC).isoformat(timespec="milliseconds")

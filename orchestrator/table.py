@@ -1,7 +1,7 @@
 """The table at the end of a run: solve rates with intervals, and what guessing would score."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import IO, Any
 
@@ -22,13 +22,12 @@ def print_table(result: Mapping[str, Any], file: IO[str] | None = None) -> None:
     It fits 80 columns. Off a terminal it has no colour and is Markdown in ASCII, so that a log of
     the run can be pasted as it is.
     """
-    out = file if file is not None else sys.stdout
-    if out.isatty():
-        _print(result, Console(file=out, highlight=False), SIMPLE_HEAD)
-        return
-    buffer = StringIO()
-    _print(result, Console(file=buffer, width=PLAIN_WIDTH, highlight=False), MARKDOWN)
-    out.write("".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()))
+    _print_blocks(_blocks(result), gain_line(result), file)
+
+
+def print_splits(splits: Mapping[str, Any], file: IO[str] | None = None) -> None:
+    """Print the tables of {split: {checkpoints, chance}}, as print_table does."""
+    _print_blocks(list(splits.items()), None, file)
 
 
 def result_table(block: Mapping[str, Any], box: Box = SIMPLE_HEAD) -> Table:
@@ -94,16 +93,34 @@ def gain_line(result: Mapping[str, Any]) -> str:
     return f"{gain['after']} against {gain['before']}: {gain['verdict']}; " + ", ".join(parts)
 
 
-def _print(result: Mapping[str, Any], console: Console, box: Box) -> None:
-    blocks = [(str(result.get("split") or "held-out"), result)]
+def _blocks(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return what stands in tables of their own, each with its title."""
+    blocks: list[tuple[str, Mapping[str, Any]]] = []
+    blocks.append((str(result.get("split") or "held-out"), result))
     for split, block in (result.get("unseen") or {}).items():
         blocks.append((f"{split}: sizes held out of training", block))
     blocks += (result.get("other_splits") or {}).items()
     blocks += ((f"task {task}", block) for task, block in (result.get("tasks") or {}).items())
+    return blocks
+
+
+def _print_blocks(
+    blocks: Sequence[tuple[str, Mapping[str, Any]]], last: str | None, file: IO[str] | None
+) -> None:
+    out = file if file is not None else sys.stdout
+    buffer = StringIO()
+    terminal = out.isatty()
+    console = (
+        Console(file=out, highlight=False)
+        if terminal
+        else Console(file=buffer, width=PLAIN_WIDTH, highlight=False)
+    )
     for title, block in blocks:
         console.print(Text(_heading(block, title)))
-        console.print(result_table(block, box))
-    console.print(Text(gain_line(result)))
+        console.print(result_table(block, SIMPLE_HEAD if terminal else MARKDOWN))
+    if last is not None:
+        console.print(Text(last))
+    out.write("".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()))
 
 
 def _heading(block: Mapping[str, Any], title: str) -> str:

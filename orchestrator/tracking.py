@@ -243,7 +243,8 @@ class MlflowTracker:
         except (MlflowException, OSError) as error:
             if not self._warned:
                 self._warned = True
-                self._warn(f"MLflow at {self._uri} does not answer: {str(error).splitlines()[0]}")
+                reason = str(error).splitlines()[0]
+                self._warn(f"MLflow at {self._uri} failed, training goes on: {reason}")
 
 
 def _metrics(values: Mapping[str, Any], prefix: str, step: int) -> list[Metric]:

@@ -8,27 +8,27 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
-import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from orchestrator.config import ResourcesConfig
-from orchestrator.quiet import prepare_environment
 from orchestrator.signals import Signals
-from trainers.folders import SaveError
-from trainers.parallel import current_workers
-from trainers.run import Run, StopRequested, TrainingError
-from trainers.runtime import pick_device, prepare_torch
-from trainers.stages import Course, run_course
+from trainers.course import Course
 
-KNOWN_ERRORS = (ValueError, TrainingError, SaveError)
-"""What a user can mend: told in one line. Anything else is a crash, and is tried again."""
-PROGRESS_EVERY_S = 0.5
 WATCH_EVERY_S = 0.25
 COLLECTIVE_TIMEOUT_S = 900
 """After so long without its peers a worker gives up, and Ray starts the group again."""
+
+
+def start_worker(config: dict[str, Any]) -> None:
+    """Run the stages on one worker.
+
+    Loaded by name, in the worker alone: driver and controller hold no transformers in memory.
+    """
+    resolve_name("orchestrator.worker:train_worker")(config)
 
 
 class TrainingFailed(RuntimeError):
@@ -93,7 +93,7 @@ def _trainer(
 ) -> TorchTrainer:
     threads = resources.threads_per_worker or max(1, int(resources.cpus_per_worker))
     return TorchTrainer(
-        train_worker,
+        start_worker,
         train_loop_config={
             "course": course,
             "folder": str(folder),
@@ -122,44 +122,3 @@ def _per_worker(resources: ResourcesConfig) -> dict[str, float]:
     if resources.gpus_per_worker:
         wanted["GPU"] = resources.gpus_per_worker
     return wanted
-
-
-def train_worker(config: dict[str, Any]) -> None:
-    """Run the stages on one worker; what a user can mend is written down before it is raised."""
-    signals = Signals(Path(config["folder"]))
-    if signals.error.exists():
-        return  # A worker said that training cannot go on: starting again would not help.
-    prepare_environment(verbose=config["verbose"])
-    prepare_torch(config["threads"])
-    try:
-        run = _run(config, signals)
-        run_course(config["course"], run)
-    except StopRequested:
-        return
-    except KNOWN_ERRORS as error:
-        kind = "ValueError" if isinstance(error, ValueError) else "TrainingError"
-        signals.write(signals.error, {"kind": kind, "message": str(error)})
-        raise
-
-
-def _run(config: dict[str, Any], signals: Signals) -> Run:
-    workers = current_workers(pick_device(config["use_gpu"]))
-    said = [0.0]
-
-    def report(metrics: dict[str, Any]) -> None:
-        ray.train.report(metrics)
-
-    def progress(what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if workers.is_first and (done in (0, total) or now - said[0] >= PROGRESS_EVERY_S):
-            said[0] = now
-            signals.write(signals.progress, {"what": what, "done": done, "total": total})
-
-    return Run(
-        folder=Path(config["folder"]),
-        seed=config["seed"],
-        workers=workers,
-        report=report,
-        progress=progress,
-        stop_requested=signals.stop.exists,
-    )

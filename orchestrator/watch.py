@@ -18,6 +18,12 @@ SHOWN = {
     "validation/solved": "validation",
 }
 """Metrics that stand beside a stage's bar, and their short names."""
+CUT_TO_FIT = {
+    "data/prompts_dropped": "prompts were too long and are left out (long_prompts)",
+    "data/prompts_truncated": "prompts were too long and lost their beginning (long_prompts)",
+    "data/completions_truncated": "completions were cut to max_completion_length",
+}
+"""What a stage did to its data, told once."""
 
 
 class TrainingWatch:
@@ -30,6 +36,7 @@ class TrainingWatch:
         self._task: Task | None = None
         self._stack = ExitStack()
         self._offset = 0
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +52,7 @@ class TrainingWatch:
 
     def look(self, now: dict[str, Any] | None) -> None:
         """Show what the workers say they do, and pass new metrics on."""
-        what = "wait for the workers to start" if now is None else str(now["what"])
+        what = "the workers to start" if now is None else str(now["what"])
         if what != self._shown:
             self._stack.close()
             self._shown, self._stack = what, ExitStack()
@@ -78,6 +85,16 @@ class TrainingWatch:
         if not rows:
             return {}
         self._tracker.log_metrics(rows)
+        self._tell(rows[-1])
         return {
             short: round(rows[-1][name], 4) for name, short in SHOWN.items() if name in rows[-1]
         }
+
+    def _tell(self, row: dict[str, Any]) -> None:
+        stage = str(row["stage"])
+        if stage in self._told:
+            return
+        self._told.add(stage)
+        for name, what in CUT_TO_FIT.items():
+            if row.get(name):
+                self._progress.note(f"{stage}: {row[name]:,.0f} {what}")

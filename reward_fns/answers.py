@@ -8,6 +8,8 @@ def final_answer(completion: str) -> str:
 
     A completion with neither is its own answer. Blanks around the answer are dropped.
     """
+    if "</" not in completion:
+        return completion.strip()
     end = completion.rfind(CLOSE)
     if end >= 0:
         start = completion.rfind(OPEN, 0, end)

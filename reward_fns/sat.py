@@ -6,14 +6,12 @@ and `env` (`{"num_vars", "k", "clauses", "satisfiable"}` as a JSON string).
 
 import re
 from collections.abc import Callable, Sequence
-from functools import reduce
 from itertools import repeat
-from operator import or_
 from typing import Any
 
 from reward_fns.answers import completion_text, final_answer
 from reward_fns.assignments import UNSAT, read_assignment
-from reward_fns.formulas import Formula, parse_env
+from reward_fns.formulas import parse_env
 from reward_fns.records import Score
 
 TASK = "sat"
@@ -30,28 +28,15 @@ def score_sat(completion: str, env: str) -> Score:
 
     Raises ValueError for a broken env, never for a completion.
     """
-    formula = parse_env(env)
-    covered = _coverage(formula, completion)
-    if isinstance(covered, str):
-        return _without_assignment(formula, covered)
-    if covered != formula.full:
-        return _UNSATISFIED
-    return _correct(formula)
+    return _judge(parse_env(env), completion)
 
 
 def score_sat_fraction(completion: str, env: str) -> Score:
     """Score the fraction of satisfied clauses of a complete assignment; UNSAT as `score_sat`.
 
-    Near 1 for any text at large k (1 - 2^-k of the clauses hold by chance): see `score_sat`.
+    Near 1 for any assignment at large k (1 - 2^-k of the clauses hold by chance).
     """
-    formula = parse_env(env)
-    covered = _coverage(formula, completion)
-    if isinstance(covered, str):
-        return _without_assignment(formula, covered)
-    if covered == formula.full:
-        return _correct(formula)
-    satisfied = (covered & ((1 << formula.num_clauses) - 1)).bit_count()
-    return Score(satisfied / formula.num_clauses, "unsatisfied_clause")
+    return _judge_fraction(parse_env(env), completion)
 
 
 def score_sat_affine(completion: str, env: str) -> Score:
@@ -60,22 +45,7 @@ def score_sat_affine(completion: str, env: str) -> Score:
     Its leniency is kept (partial assignments, `x1=10` read as True, text of the prompt), except
     that an env without clauses raises ValueError and replies over 1,000,000 characters score 0.
     """
-    formula = parse_env(env)
-    if len(completion) > AFFINE_CHARS:
-        return Score(0.0, "too_long")
-    try:
-        values = {int(number): value for number, value in _AFFINE.findall(completion)}
-    except ValueError:  # more digits than int() reads; upstream's evaluator fails on these
-        return Score(0.0, "too_long")
-    masks, last = formula.masks, formula.num_vars
-    covered = 0
-    for variable, value in values.items():
-        if 1 <= variable <= last:
-            covered |= masks[variable if value in ("True", "1") else -variable]
-    everything = (1 << formula.num_clauses) - 1
-    if covered & everything == everything:
-        return _correct(formula)
-    return _UNSATISFIED if values else Score(0.0, "no_answer")
+    return _judge_affine(parse_env(env), completion)
 
 
 def sat_reward_fn(
@@ -89,7 +59,7 @@ def sat_reward_fn(
     **columns: Any,
 ) -> list[float | None]:
     """Reward completions by `score_sat`, in TRL's protocol: None for other tasks."""
-    return _rewards(score_sat, completions, task, env)
+    return _rewards(_judge, completions, task, env)
 
 
 def sat_fraction_reward_fn(
@@ -103,7 +73,7 @@ def sat_fraction_reward_fn(
     **columns: Any,
 ) -> list[float | None]:
     """Reward completions by `score_sat_fraction`, in TRL's protocol."""
-    return _rewards(score_sat_fraction, completions, task, env)
+    return _rewards(_judge_fraction, completions, task, env)
 
 
 def sat_affine_reward_fn(
@@ -117,50 +87,88 @@ def sat_affine_reward_fn(
     **columns: Any,
 ) -> list[float | None]:
     """Reward completions by `score_sat_affine`, in TRL's protocol."""
-    return _rewards(score_sat_affine, completions, task, env)
+    return _rewards(_judge_affine, completions, task, env)
 
 
 def _rewards(
-    score: Callable[[str, str], Score],
+    judge: Callable[[Any, str], Score],
     completions: Sequence[Any],
     task: Sequence[str] | None,
     env: Sequence[str],
 ) -> list[float | None]:
-    """Score each row of this task; a data set without a `task` column is all of this task."""
+    """Judge each row of this task; a data set without a `task` column is all of this task."""
     tasks = repeat(TASK, len(completions)) if task is None else task
-    return [
-        score(completion_text(completion), payload).value if name == TASK else None
-        for completion, name, payload in zip(completions, tasks, env, strict=True)
-    ]
+    rewards: list[float | None] = []
+    formula = last = None
+    for completion, name, payload in zip(completions, tasks, env, strict=True):
+        if name != TASK:
+            rewards.append(None)
+            continue
+        if payload is not last:  # the completions of a group share their row's env
+            formula, last = parse_env(payload), payload
+        text = completion if type(completion) is str else completion_text(completion)
+        rewards.append(judge(formula, text).value)
+    return rewards
 
 
-def _coverage(formula: Formula, completion: str) -> int | str:
-    """The OR of the masks of the answer's literals, or why there is no assignment to judge."""
+def _judge(formula: Any, completion: str) -> Score:
+    """Score 1 for a complete assignment that satisfies every clause, or for a right UNSAT."""
     answer = final_answer(completion)
-    words = answer.split(", ") if "=" in answer else answer.split()
-    if len(words) == formula.num_vars:
-        try:
-            covered = reduce(or_, map(formula.words.__getitem__, words))
-        except KeyError:
-            pass  # not spelled as in the two prompt styles: read as free text below
-        else:
-            if covered >> formula.num_clauses == formula.full >> formula.num_clauses:
-                return covered
+    assignment = formula.read(answer)
+    if assignment is None:
+        assignment = _read_freely(formula, answer)
+        if isinstance(assignment, str):
+            return _without_assignment(formula.satisfiable, assignment)
+    return _correct(formula.satisfiable) if formula.holds(assignment) else _UNSATISFIED
+
+
+def _judge_fraction(formula: Any, completion: str) -> Score:
+    """Score the fraction of satisfied clauses."""
+    answer = final_answer(completion)
+    assignment = formula.read(answer)
+    if assignment is None:
+        assignment = _read_freely(formula, answer)
+        if isinstance(assignment, str):
+            return _without_assignment(formula.satisfiable, assignment)
+    satisfied = formula.num_satisfied(assignment)
+    if satisfied == formula.num_clauses:
+        return _correct(formula.satisfiable)
+    return Score(satisfied / formula.num_clauses, "unsatisfied_clause")
+
+
+def _judge_affine(formula: Any, completion: str) -> Score:
+    """Score by upstream's rule."""
+    if len(completion) > AFFINE_CHARS:
+        return Score(0.0, "too_long")
+    try:
+        values = {int(number): value for number, value in _AFFINE.findall(completion)}
+    except ValueError:  # more digits than int() reads; upstream's evaluator fails on these
+        return Score(0.0, "too_long")
+    assignment = formula.assign(
+        variable if value in ("True", "1") else -variable
+        for variable, value in values.items()
+        if 1 <= variable <= formula.num_vars
+    )
+    if formula.holds(assignment):
+        return _correct(formula.satisfiable)
+    return _UNSATISFIED if values else Score(0.0, "no_answer")
+
+
+def _read_freely(formula: Any, answer: str) -> Any:
+    """The assignment of an answer in any form, in the formula's own form, or a str: why not."""
     literals = read_assignment(answer, formula.num_vars)
-    if isinstance(literals, str):
-        return literals
-    return reduce(or_, map(formula.masks.__getitem__, literals))
+    return literals if isinstance(literals, str) else formula.assign(literals)
 
 
-def _without_assignment(formula: Formula, reason: str) -> Score:
+def _without_assignment(satisfiable: bool, reason: str) -> Score:
     """Score an answer that is no assignment: UNSAT may be right, everything else is worth 0."""
     if reason != UNSAT:
         return Score(0.0, reason)
-    return Score(0.0, "wrong_unsat") if formula.satisfiable else _CORRECT
+    return Score(0.0, "wrong_unsat") if satisfiable else _CORRECT
 
 
-def _correct(formula: Formula) -> Score:
+def _correct(satisfiable: bool) -> Score:
     """The score of an assignment that satisfies everything, unless the env denies that it can."""
-    if not formula.satisfiable:
+    if not satisfiable:
         raise ValueError("env says satisfiable false, but an assignment satisfies every clause")
     return _CORRECT

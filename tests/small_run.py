@@ -2,7 +2,7 @@
 
 CONFIG = """\
 name: small
-model: {type: tiny, hidden_size: 48}
+model: {type: tiny, hidden_size: 48, max_position_embeddings: 320}
 datasets:
   main:
     type: sat

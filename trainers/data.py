@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
@@ -37,7 +38,11 @@ def load_split(folder: Path, split: str) -> list[Problem]:
         raise ValueError(f"{manifest_path} is not a dataset manifest: build it anew") from None
     if split not in splits:
         raise ValueError(f"split {split!r} is not in {folder}: choose from {sorted(splits)}")
-    return [problem for shard in splits[split]["shards"] for problem in _read_shard(folder, shard)]
+    shards = splits[split]["shards"]
+    problems = [problem for shard in shards for problem in _read_shard(folder, shard)]
+    # Arrow keeps the freed tables' memory, which a worker has a better use for.
+    pa.default_memory_pool().release_unused()
+    return problems
 
 
 def _read_shard(folder: Path, shard: dict[str, Any]) -> Iterator[Problem]:

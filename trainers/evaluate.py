@@ -9,16 +9,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from reward_fns.records import Problem
 from reward_fns.registry import score
 from trainers.config import EvaluationConfig
-from trainers.data import encode_prompts
+from trainers.data import encode_prompts, load_split
 from trainers.engine.rollout import Completion, Sampling
 from trainers.engine.sampling import uniforms
-from trainers.engine.select import Engine
+from trainers.engine.select import Engine, make_engine
 from trainers.folders import write_text
-from trainers.models.load import Policy
+from trainers.models.load import Policy, load_folder
 from trainers.parallel import Workers
+from trainers.runtime import any_device, prepare_torch
 
 Progress = Callable[[int, int], None]
 EVALUATION_STEP = -1
@@ -74,7 +77,7 @@ def evaluate_policy(
         workers.share(prompts),
         config,
         seed,
-        progress if workers.is_first else None,
+        _of_all(progress, workers, len(problems)) if progress else None,
     )
     shares = workers.gather(mine)
     if workers.is_first:
@@ -84,6 +87,46 @@ def evaluate_policy(
         )
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     workers.barrier()
+
+
+def evaluate_checkpoint(
+    checkpoint: Path, data: Path, config: EvaluationConfig, *, seed: int, chat_template: bool,
+    fit: bool = False, progress: Progress | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return the rows of a checkpoint's answers to the splits of a dataset, in this process.
+
+    With `fit`, completions may be as long as the longest prompt leaves of the model's context, if
+    that is less than the config says. Takes a GPU where there is one. Raises ValueError where the
+    folders hold no model or dataset, the dataset's bytes do not match its manifest, or a prompt
+    does not fit.
+    """
+    problems = [
+        problem for split in config.splits for problem in load_split(data, split)[: config.limit]
+    ]
+    device = any_device()
+    prepare_torch(torch.get_num_threads())
+    policy = load_folder(checkpoint, device, chat_template)
+    if fit:
+        prompts = encode_for_evaluation(policy, problems, _length(config, 1))
+        config = _length(config, min(config.max_completion_length, room_left(policy, prompts)))
+    else:
+        prompts = encode_for_evaluation(policy, problems, config)
+    engine = make_engine(policy.model)
+    return answer_problems(policy, engine, problems, prompts, config, seed, progress)
+
+
+def room_left(policy: Policy, prompts: Sequence[list[int]]) -> int:
+    """Return how many tokens the longest prompt leaves of the model's context."""
+    return policy.max_length - max(map(len, prompts), default=0)
+
+
+def _length(config: EvaluationConfig, max_completion_length: int) -> EvaluationConfig:
+    return config.model_copy(update={"max_completion_length": max_completion_length})
+
+
+def _of_all(progress: Progress, workers: Workers, total: int) -> Progress:
+    """Show this worker's share as a share of all."""
+    return lambda done, _: progress(min(total, done * workers.world_size), total)
 
 
 def _row(

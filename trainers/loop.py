@@ -23,6 +23,8 @@ class Algorithm(Protocol):
 
     cursor: int
     """How many problems have been visited: the whole state of the data."""
+    counts: dict[str, int]
+    """How many rows were dropped or cut to fit, by metric: stands in every row of metrics."""
 
     def gradients(self, step: int, means: Means, times: Means) -> None:
         """Add this worker's share of the gradient of optimizer step `step`."""
@@ -47,23 +49,25 @@ class StageLoop:
         self.root = run.state_root(self.name)
         self.parameters = [p for p in policy.model.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(policy.model, config)
+        self.means, self.times = Means(), Means()
         self.saved: Path | None = None
         self.saved_step = 0
 
     def train(self) -> None:
         """Run the steps that are left; raises TrainingError when the loss is not finite."""
-        step = self._resume()
-        means, times, stopping = Means(), Means(), False
+        step, stopping = self._resume(), False
         while step < self.config.max_steps:
-            self._step(step, means, times)
+            self._step(step)
             step += 1
             self.run.progress(f"train {self.name}", step, self.config.max_steps)
             last = step == self.config.max_steps
             if self._due(self.config.eval_steps, step, last):
                 for name, value in self.algorithm.validate().items():
-                    means.add(name, value)
+                    self.means.add(name, value)
             if self._due(self.config.logging_steps, step, last):
-                self.run.report(self.records.log(step, means, times))
+                for name, count in self.algorithm.counts.items():
+                    self.means.add(name, count)
+                self.run.report(self.records.log(step, self.means, self.times))
                 stopping = any(self.run.workers.gather(self.run.stop_requested()))
             due = stopping or step - self.saved_step >= self.config.save_steps
             if due and not last and self.algorithm.between_batches(step):
@@ -75,22 +79,22 @@ class StageLoop:
     def _due(every: int | None, step: int, last: bool) -> bool:
         return every is not None and (last or step % every == 0)
 
-    def _step(self, step: int, means: Means, times: Means) -> None:
+    def _step(self, step: int) -> None:
         started, cpu = time.perf_counter(), time.process_time()
         rate = learning_rate(self.config, step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        self.algorithm.gradients(step, means, times)
+        self.algorithm.gradients(step, self.means, self.times)
         self.run.workers.sum_gradients(self.parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm))
         if not math.isfinite(norm):
             raise TrainingError(self._not_finite(step))
         self.optimizer.step()
-        means.add("optim/grad_norm", norm)
-        means.add("optim/lr", rate)
-        times.add("step_s", time.perf_counter() - started)
-        times.add("step_cpu_s", time.process_time() - cpu)
+        self.means.add("optim/grad_norm", norm)
+        self.means.add("optim/lr", rate)
+        self.times.add("step_s", time.perf_counter() - started)
+        self.times.add("step_cpu_s", time.process_time() - cpu)
 
     def _not_finite(self, step: int) -> str:
         left = f"the last good state is {self.saved}" if self.saved else "no state was saved yet"
@@ -101,7 +105,12 @@ class StageLoop:
 
     def _save(self, step: int) -> None:
         workers = self.run.workers
-        mine = {"offsets": self.records.offsets(), "random": capture_random_state()}
+        mine = {
+            "offsets": self.records.offsets(),
+            "random": capture_random_state(),
+            "means": self.means.sums,
+            "times": self.times.sums,
+        }
         everyone = workers.gather(mine)
         if workers.is_first:
             tensors = training_tensors(self.policy.model, self.optimizer)
@@ -125,6 +134,8 @@ class StageLoop:
         mine = state["workers"][self.run.workers.rank]
         restore_training_tensors(self.policy.model, self.optimizer, loaded.tensors)
         restore_random_state(mine["random"])
+        self.means.restore(mine["means"])
+        self.times.restore(mine["times"])
         self.records.cut_back(mine["offsets"])
         self.algorithm.cursor = state["cursor"]
         self.saved, self.saved_step = loaded.path, loaded.step

@@ -1,6 +1,6 @@
 """Metrics that merge: each is a sum and a count, over steps and over workers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from trainers.parallel import Workers
 
@@ -20,6 +20,15 @@ class Means:
         """Add single observations."""
         items = list(values)
         self.add(name, float(sum(items)), len(items))
+
+    @property
+    def sums(self) -> dict[str, tuple[float, float]]:
+        """What was added since the last row: a part of the state that a stage resumes from."""
+        return dict(self._sums)
+
+    def restore(self, sums: Mapping[str, Sequence[float]]) -> None:
+        """Go on from `sums` as another process left them."""
+        self._sums = {name: (total, count) for name, (total, count) in sums.items()}
 
     def take(self, workers: Workers) -> dict[str, float]:
         """Return the means over all workers, in order of name, and start anew."""

@@ -39,15 +39,17 @@ class Workers:
         return list(total.tolist())
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add up gradients over all workers; a missing gradient counts as zero."""
-        if self.world_size == 1:
-            return
+        """Add up gradients over all workers; a missing gradient counts as zero.
+
+        It does so for one worker too: an optimizer leaves out parameters without a gradient, and
+        a step without any would end otherwise than on two workers.
+        """
         by_type: dict[torch.dtype, list[nn.Parameter]] = {}
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             by_type.setdefault(parameter.dtype, []).append(parameter)
-        for group in by_type.values():
+        for group in by_type.values() if self.world_size > 1 else ():
             gradients: list[Tensor] = [p.grad for p in group if p.grad is not None]
             flat = _flatten_dense_tensors(gradients)
             dist.all_reduce(flat)

@@ -4,27 +4,25 @@ A finished stage leaves a verified checkpoint and an evaluation; what is there i
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from reward_fns.records import Problem
 from trainers.card import model_card
 from trainers.checkpoint import export_model
 from trainers.config import (
-    EvaluationConfig,
     GrpoConfig,
     HfModelConfig,
-    ModelConfig,
     SftConfig,
     StageConfig,
     TinyModelConfig,
     stage_name,
 )
+from trainers.course import BASE, Course, is_finished
 from trainers.data import load_split
 from trainers.engine.select import Engine, make_engine
 from trainers.evaluate import evaluate_policy
-from trainers.folders import remove_folder, verify_folder
+from trainers.folders import remove_folder
 from trainers.grpo import Grpo
 from trainers.loop import StageLoop
 from trainers.models.load import Policy, load_checkpoint, load_policy
@@ -32,28 +30,6 @@ from trainers.records import StageRecords
 from trainers.run import Run
 from trainers.sft import Sft
 from trainers.validation import Validation
-
-BASE = "base"
-
-
-@dataclass(frozen=True)
-class Course:
-    """What a run trains: a model, stages, data and how each checkpoint is measured."""
-
-    model: ModelConfig
-    stages: Sequence[StageConfig]
-    evaluation: EvaluationConfig
-    datasets: Mapping[str, Path]
-    """Folder of each dataset by name."""
-
-
-def is_finished(run_folder: Path, name: str) -> bool:
-    """Whether the checkpoint `name` of a run is there, whole."""
-    try:
-        verify_folder(run_folder / "checkpoints" / name)
-    except (ValueError, OSError):
-        return False
-    return True
 
 
 def run_course(course: Course, run: Run) -> None:
@@ -98,27 +74,31 @@ def _engine(course: Course, policy: Policy, bf16: bool) -> Engine:
 
 def _train(course: Course, stage: StageConfig, run: Run, before: str) -> None:
     name = stage_name(stage)
-    run.progress(f"load {name}", 0, 0)
+    run.progress(f"{name}: model and data to load", 0, 0)
     policy = _load(course, run, before)
-    engine = _engine(course, policy, stage.bf16)
-    folder = course.datasets[stage.dataset]
-    problems = load_split(folder, stage.split)
-    validation = _validation(course, stage, policy, engine, run)
     records = StageRecords(run, name, with_rollouts=isinstance(stage, GrpoConfig))
-    algorithm: Sft | Grpo
-    if isinstance(stage, SftConfig):
-        algorithm = Sft(stage, policy, engine, problems, run, name, validation)
-    else:
-        reference = _reference(course, stage, run, before)
-        algorithm = Grpo(stage, policy, engine, reference, problems, run, name, records, validation)
+    algorithm = _algorithm(course, stage, policy, run, records, before)
     try:
         StageLoop(stage, policy, algorithm, run, records).train()
     finally:
         records.close()
     if run.workers.is_first:
-        _export(policy, run, name, before, {stage.dataset: folder})
+        _export(policy, run, name, before, {stage.dataset: course.datasets[stage.dataset]})
         remove_folder(run.state_root(name))
     run.workers.barrier()
+
+
+def _algorithm(
+    course: Course, stage: StageConfig, policy: Policy, run: Run, records: StageRecords, before: str
+) -> Sft | Grpo:
+    """Set a stage up with its data; what it does not need of them is freed on return."""
+    engine, name = _engine(course, policy, stage.bf16), stage_name(stage)
+    problems = load_split(course.datasets[stage.dataset], stage.split)
+    validation = _validation(course, stage, policy, engine, run)
+    if isinstance(stage, SftConfig):
+        return Sft(stage, policy, engine, problems, run, name, validation)
+    reference = _reference(course, stage, run, before)
+    return Grpo(stage, policy, engine, reference, problems, run, name, records, validation)
 
 
 def _reference(course: Course, stage: GrpoConfig, run: Run, before: str) -> Engine | None:
@@ -143,7 +123,7 @@ def _evaluate(course: Course, run: Run, name: str) -> None:
     out = run.evaluation(name)
     if _agreed(run, out.is_file()):
         return
-    run.progress(f"evaluate {name}", 0, 0)
+    run.progress(f"{name}: model to load for evaluation", 0, 0)
     policy = _load(course, run, name)
     problems = evaluation_problems(course)
 

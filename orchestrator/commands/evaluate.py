@@ -1,16 +1,19 @@
 """`clutch evaluate CHECKPOINT --data DATASET`: how much of a dataset a checkpoint solves."""
 
 import json as json_module
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from cyclopts.types import NonNegativeInt
 
 from orchestrator.commands.arguments import config_from
 from orchestrator.progress import Progress
 from orchestrator.quiet import prepare_environment
+from orchestrator.result import evaluation_result
+from orchestrator.run_files import read_json, write_text
+from orchestrator.table import print_splits
+from reward_fns.registry import get_reward
 from trainers.config import EvaluationConfig, resolve_checkpoint
 
 
@@ -24,9 +27,11 @@ def evaluate(
     num_samples: int = 8,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    max_completion_length: int = 256,
+    max_completion_length: int | None = None,
     batch_size: int = 128,
     limit: int | None = None,
+    seed: NonNegativeInt = 0,
+    no_chat_template: bool = False,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -49,52 +54,56 @@ def evaluate(
     top_p
         Nucleus of the samples.
     max_completion_length
-        Tokens after which a completion is cut.
+        Tokens after which a completion is cut; 256, or what the model's context leaves, by default.
     batch_size
         Problems decoded at once.
     limit
         Measure only the first so many problems of each split.
+    seed
+        Key of the sampling noise: the same seed gives the same answers.
+    no_chat_template
+        Give prompts to the model as they are, though its tokenizer has a chat template.
     out
         Write one JSON line for each problem to this file.
     json
         Print one JSON object instead of a table.
     """
-    config = config_from(
-        EvaluationConfig,
-        {
-            "dataset": str(data),
-            "splits": list(split),
-            "reward": reward,
-            "num_samples": num_samples,
-            "temperature": temperature,
-            "top_p": top_p,
-            "max_completion_length": max_completion_length,
-            "batch_size": batch_size,
-            "limit": limit,
-        },
-        flags={"dataset": "data", "splits": "split"},
-    )
+    given = {
+        "dataset": str(data),
+        "splits": list(split),
+        "reward": reward,
+        "num_samples": num_samples,
+        "temperature": temperature,
+        "top_p": top_p,
+        "batch_size": batch_size,
+        "limit": limit,
+    }
+    if max_completion_length is not None:
+        given["max_completion_length"] = max_completion_length
+    config = config_from(EvaluationConfig, given, flags={"dataset": "data", "splits": "split"})
+    get_reward(reward)  # refuses a name that is not registered
     resolve_checkpoint(checkpoint)
     if not (data / "manifest.json").is_file():
         raise ValueError(f"no dataset at {data}: a dataset's folder holds manifest.json")
     prepare_environment()
     # Loaded by name only now, because torch takes seconds and a wrong argument none.
     evaluate_checkpoint = resolve_name("trainers.evaluate:evaluate_checkpoint")
-    with Progress() as progress:
-        result = evaluate_checkpoint(checkpoint, data, config.splits, config, out, progress)
+    name = checkpoint.resolve().name
+    with Progress() as progress, progress.parts(f"evaluate {name}") as count:
+        rows = evaluate_checkpoint(
+            checkpoint,
+            data,
+            config,
+            seed=seed,
+            chat_template=not no_chat_template,
+            fit=max_completion_length is None,
+            progress=partial(count, data.name),
+        )
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(out, "".join(json_module.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+    result = evaluation_result(name, rows, read_json(data / "manifest.json"))
     if json:
         print(json_module.dumps(result))
     else:
-        print_result(result)
-
-
-def print_result(result: dict[str, Any]) -> None:
-    """Print the rates of {split: {measure: {rate, low, high, n}}} as a table."""
-    table = Table("split", "measure", "solved", "95 % interval", "problems", box=None)
-    for split, measures in result.items():
-        for measure, cell in measures.items():
-            if not isinstance(cell, dict) or "rate" not in cell:
-                continue
-            interval = f"{cell['low']:.3f} to {cell['high']:.3f}" if "low" in cell else ""
-            table.add_row(split, measure, f"{cell['rate']:.3f}", interval, str(cell.get("n", "")))
-    Console().print(table)
+        print_splits(result)

@@ -3,7 +3,9 @@
 import json as json_module
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Annotated
 
+from cyclopts import Parameter
 from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from orchestrator.quiet import prepare_environment
@@ -14,12 +16,13 @@ def generate(
     checkpoint: Path,
     /,
     *,
-    prompt: str,
+    prompt: Annotated[str, Parameter(allow_leading_hyphen=True)],
     num_samples: PositiveInt = 1,
     temperature: NonNegativeFloat = 0.0,
     top_p: float = 1.0,
-    max_completion_length: PositiveInt = 256,
+    max_completion_length: PositiveInt | None = None,
     seed: NonNegativeInt = 0,
+    no_chat_template: bool = False,
     json: bool = False,
 ) -> None:
     """Complete a prompt with a checkpoint.
@@ -37,9 +40,11 @@ def generate(
     top_p
         Sample from the smallest set of tokens with this probability.
     max_completion_length
-        Tokens after which a completion is cut.
+        Tokens after which a completion is cut; 256, or what the model's context leaves, by default.
     seed
         Key of the sampling noise: the same seed gives the same text.
+    no_chat_template
+        Give the prompt to the model as it is, though its tokenizer has a chat template.
     json
         Print one JSON list.
     """
@@ -61,5 +66,6 @@ def generate(
         top_p=top_p,
         max_completion_length=max_completion_length,
         seed=seed,
+        chat_template=not no_chat_template,
     )
     print(json_module.dumps(texts, ensure_ascii=False) if json else "\n".join(texts))

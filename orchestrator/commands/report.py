@@ -1,21 +1,29 @@
 """`clutch report RUN`: writes a run's report again from what its folder holds."""
 
+import json as json_module
 from pathlib import Path
-from pkgutil import resolve_name
 
-from orchestrator.quiet import prepare_environment
+from orchestrator.report import write_report
+from orchestrator.result import write_result
+from orchestrator.table import print_table
 
 
-def report(run: Path, /) -> None:
+def report(run: Path, /, *, json: bool = False) -> None:
     """Write delta_report.md and delta_report.html again, and print the table.
 
     Parameters
     ----------
     run
         The run's folder.
+    json
+        Print what the table shows as one JSON object.
     """
     if not (run / "run_manifest.json").is_file():
         raise ValueError(f"no run at {run}: a run's folder holds run_manifest.json")
-    prepare_environment()
-    # Loaded by name only now, because plots take a second to import and a wrong path none.
-    print(resolve_name("orchestrator.report:write_report")(run))
+    result = write_result(run)
+    page = write_report(run)
+    if json:
+        print(json_module.dumps(result))
+        return
+    print_table(result)
+    print(f"report: {page}")

@@ -48,6 +48,8 @@ def test_a_stage_is_found_by_its_name_before_its_type(config_file: Path) -> None
         ("seed=7", 7),
         ("model={type: hf, path: /models/x}", "hf"),
         ("tracking.type=none", "none"),
+        ("tracking.experiment=mine", None),
+        ("model={max_position_embeddings: 400}", None),
         ("stages.sft.learning_rate=5e-4", 5e-4),
         ("stages.sft.bf16=true", True),
         ("evaluation.limit=null", None),
@@ -111,7 +113,7 @@ def test_every_value_knows_its_source(config_file: Path) -> None:
     assert sources[("storage",)] == "default"
     assert sources[("datasets", "main", "sizes", 0, "m")] == "small.yaml:7"
     assert sources[("datasets", "main", "sizes", 0, "k")] == "default"
-    assert sources[("datasets", "main", "splits", "train", "num_problems")] == "small.yaml:8"
+    assert sources[("datasets", "main", "splits", "train")] == "small.yaml:8"
 
 
 def test_annotated_yaml_reads_back_as_the_same_config(config_file: Path, tmp_path: Path) -> None:

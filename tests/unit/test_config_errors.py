@@ -41,7 +41,7 @@ REPLACED = [
     ("m: 12", "m: 0", "7:23 datasets.main.sizes.0.m is 0: must be at least 1"),
     ("[{n: 4, m: 12}]", "[]", "7:12 datasets.main.sizes is []: needs entries, at least 1"),
     ("train: 100", "train: many", '8:21 datasets.main.splits.train is "many": use a whole number'),
-    ("train: 100", "train: 0", "8:21 datasets.main.splits.train.num_problems is 0: must be at"),
+    ("train: 100", "train: 0", "8:21 datasets.main.splits.train is 0: must be at least 1"),
     ("num_problems: 10", "problems: 10", '8:33 unknown key "problems", did you mean "num_prob'),
     ("evaluation: {dataset: main}", "", 'missing key "evaluation"'),
     ("evaluation: {dataset: main}", "evaluation:", "17:1 evaluation is null: use a mapping"),
@@ -81,6 +81,22 @@ def test_empty_stages_are_refused(tmp_path: Path) -> None:
 def test_workers_must_share_the_prompts(tmp_path: Path) -> None:
     told = mistake(tmp_path, CONFIG + "resources: {num_workers: 3}\n")
     assert "256 holds 32 prompts, which 3 workers cannot share: use a multiple of 24" in told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("max_steps: 10\n    max_completion_length: 320", "13:28 max_completion_length 320 and a"),
+        (
+            "max_steps: 10\n    max_prompt_length: 100",
+            "10:5 max_completion_length 256 and a prompt",
+        ),
+    ],
+)
+def test_completions_must_fit_the_context(tmp_path: Path, wrong: str, message: str) -> None:
+    told = mistake(tmp_path, CONFIG.replace("max_steps: 10", wrong))
+    assert message in told
+    assert "do not fit model.max_position_embeddings 320: lower it or raise that" in told
 
 
 def test_a_validator_points_at_the_field_that_it_names(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_scp_evidence_holds_true_values_and_times(run):
 def test_scp_evidence_ends_with_the_last_thing_written(tmp_path):
     folder = write_run(tmp_path / "run", num_problems=8)
     os.utime(folder / "evaluations" / "grpo.jsonl", (1_800_000_000, 1_800_000_000))
-    assert scp_metrics(folder)["ended_at"] == "2027-01-15T08:00:00+00:00"
+    assert scp_metrics(folder)["ended_at"] == "2027-01-15T08:00:00.000+00:00"
 
 
 def test_scp_without_sft_says_what_its_loss_is(tmp_path):

@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from trainers.engine.kernels import rms_norm, rotate, swiglu
+from trainers.engine.kernels import linear, rms_norm, rotate, swiglu
 
 Rope = tuple[Tensor, Tensor]
 FAMILIES = ("llama", "qwen2", "qwen3")
@@ -118,7 +117,7 @@ class Decoder:
 
     def logits(self, x_ND: Tensor) -> Tensor:
         """Apply the final norm and the head: [N, V]."""
-        return F.linear(self.norm(self.final_norm, x_ND), self.head_weight())
+        return linear(self.norm(self.final_norm, x_ND), self.head_weight(), None)
 
     def norm(self, module: Any, x_ND: Tensor) -> Tensor:
         """Apply an RMSNorm module; the result has the type of computation."""
@@ -142,7 +141,7 @@ class Decoder:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Project normed tokens to rotated and scaled queries [N, H, C], keys and values."""
         heads = self.num_heads, self.num_kv_heads
-        joined = F.linear(h_ND, *weights.attention).unflatten(-1, (-1, self.head_dim))
+        joined = linear(h_ND, *weights.attention).unflatten(-1, (-1, self.head_dim))
         qk, v = joined.split((sum(heads), heads[1]), dim=1)
         q, k = self._rotated(block, weights.head_norm, qk, rope).split(heads, dim=1)
         return q, k, v
@@ -152,7 +151,7 @@ class Decoder:
     ) -> tuple[Tensor, Tensor]:
         """Project normed tokens to rotated keys and values alone, [N, K, C] each."""
         width = self.num_heads * self.head_dim
-        joined = F.linear(h_ND, *_rows(weights.attention, slice(width, None)))
+        joined = linear(h_ND, *_rows(weights.attention, slice(width, None)))
         k, v = joined.unflatten(-1, (2, self.num_kv_heads, self.head_dim)).unbind(1)
         norm = None if weights.head_norm is None else weights.head_norm[self.num_heads :]
         return self._rotated(block, norm, k, rope), v
@@ -160,7 +159,7 @@ class Decoder:
     def queries(self, block: Block, weights: Weights, h_ND: Tensor, rope: Rope) -> Tensor:
         """Project normed tokens to rotated and scaled queries alone, [N, H, C]."""
         width = self.num_heads * self.head_dim
-        q = F.linear(h_ND, *_rows(weights.attention, slice(width)))
+        q = linear(h_ND, *_rows(weights.attention, slice(width)))
         norm = None if weights.head_norm is None else weights.head_norm[: self.num_heads]
         return self._rotated(block, norm, q.unflatten(-1, (-1, self.head_dim)), rope)
 
@@ -173,9 +172,9 @@ class Decoder:
         self, block: Block, weights: Weights, residual_ND: Tensor, attended: Tensor
     ) -> Tensor:
         """Close a block: output projection, feed-forward and both residuals; [N, D]."""
-        x = residual_ND + F.linear(attended, *weights.output)
-        h = swiglu(F.linear(self.norm(block.feed_norm, x), *weights.gate_up))
-        return x + F.linear(h, *weights.down)
+        x = residual_ND + linear(attended, *weights.output)
+        h = swiglu(linear(self.norm(block.feed_norm, x), *weights.gate_up))
+        return x + linear(h, *weights.down)
 
 
 def _join(*parts: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:

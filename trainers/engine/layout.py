@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.engine.kernels import round_up
+
 Tokens = Sequence[int]
 
 
@@ -45,20 +47,23 @@ class Layout:
 
     num_groups: int
     token_ids_N: Tensor
+    """Rounded up with filler tokens, so that few sizes of matrix products occur."""
     positions_N: Tensor
     num_prompt_tokens: int
+    num_completion_tokens: int
     prompts: Slots
     completions: Slots
     """One row for each completion."""
     by_group: Slots
     """The same tokens, one row for each group."""
     prompt_lengths_B: Tensor
-    last_prompt_B: Tensor
-    """Packed index of each prompt's last token."""
+    asking_A: Tensor
+    """Packed indices of the tokens that predict: [last prompt tokens | completion tokens | filler].
+    """
     targets_M: Tensor
     """Predicted tokens: every completion token, completion after completion."""
     sources_M: Tensor
-    """Which of [last prompt tokens | packed completion tokens] predicts each target."""
+    """Which of `asking_A` predicts each target."""
     lengths: np.ndarray
     """Tokens of each completion, in order of groups and rows."""
 
@@ -89,24 +94,32 @@ def lay_out(
     group_fed = np.bincount(group_of_row, weights=fed).astype(np.int64)
     tokens = [t for p in prompts for t in p] + [t for c in flat for t in c[:-1]]
     positions = np.concatenate([at_prompt, at_fed + np.repeat(prompt_len[group_of_row], fed)])
+    num_prompt_tokens = int(prompt_len.sum())
+    asking = np.concatenate([np.cumsum(prompt_len) - 1, np.arange(num_prompt_tokens, len(tokens))])
 
     def put(values: np.ndarray | list[int]) -> Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.int64)).to(device)
 
     return Layout(
         num_groups=len(prompts),
-        token_ids_N=put(tokens),
-        positions_N=put(positions),
-        num_prompt_tokens=int(prompt_len.sum()),
+        token_ids_N=put(_fill(np.array(tokens))),
+        positions_N=put(_fill(positions)),
+        num_prompt_tokens=num_prompt_tokens,
+        num_completion_tokens=int(fed.sum()),
         prompts=_slots(np.arange(len(prompts)), prompt_len, at_prompt, len(prompts), put),
         completions=_slots(np.arange(len(flat)), fed, at_fed, len(flat), put),
         by_group=_slots(np.arange(len(prompts)), group_fed, _ramp(group_fed), len(prompts), put),
         prompt_lengths_B=put(prompt_len),
-        last_prompt_B=put(np.cumsum(prompt_len) - 1),
+        asking_A=put(_fill(asking)),
         targets_M=put([t for c in flat for t in c]),
         sources_M=put(_sources(group_of_row, lengths, fed, len(prompts))),
         lengths=lengths,
     )
+
+
+def _fill(values: np.ndarray) -> np.ndarray:
+    """Append zeros up to a rounded length."""
+    return np.pad(values, (0, round_up(len(values)) - len(values)))
 
 
 def _ramp(lengths: np.ndarray) -> np.ndarray:

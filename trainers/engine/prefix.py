@@ -45,38 +45,42 @@ def _layer(
 ) -> Tensor:
     weights = decoder.weights(block)
     h_ND = decoder.norm(block.input_norm, x_ND)
-    parts = (layout.num_prompt_tokens, len(x_ND) - layout.num_prompt_tokens)
-    (prompt_q, q), (prompt_k, k), (prompt_v, v) = (
+    parts = _parts(layout, layout.num_prompt_tokens, x_ND)
+    (prompt_q, q, filler), (prompt_k, k, _), (prompt_v, v, _) = (
         x.split(parts) for x in decoder.attention_inputs(block, weights, h_ND, rope)
     )
     keys, values = layout.prompts.pad(prompt_k), layout.prompts.pad(prompt_v)
     from_prompt = causal_attention(layout.prompts.pad(prompt_q), keys, values)
     from_completions = attend_completions(q, k, v, keys, values, layout, masks)
-    attended = torch.cat((layout.prompts.unpad(from_prompt), from_completions))
+    from_prompt = layout.prompts.unpad(from_prompt)
+    attended = torch.cat((from_prompt, from_completions, torch.zeros_like(filler)))
     return decoder.after_attention(block, weights, x_ND, attended.flatten(1))
 
 
 def _last_layer(
     decoder: Decoder, block: Block, x_ND: Tensor, rope: Rope, layout: Layout, masks: Masks
 ) -> Tensor:
-    """Like `_layer`, for [last prompt tokens | completion tokens] alone."""
+    """Like `_layer`, for [last prompt tokens | completion tokens] alone: [A, D]."""
     weights = decoder.weights(block)
     h_ND = decoder.norm(block.input_norm, x_ND)
-    n, b = layout.num_prompt_tokens, layout.num_groups
-    parts = (n, len(x_ND) - n)
-    (prompt_k, k), (prompt_v, v) = (
+    parts = _parts(layout, layout.num_prompt_tokens, x_ND)
+    (prompt_k, k, _), (prompt_v, v, _) = (
         x.split(parts) for x in decoder.keys_values(block, weights, h_ND, rope)
     )
     keys, values = layout.prompts.pad(prompt_k), layout.prompts.pad(prompt_v)
-    last = layout.last_prompt_B
-    asking = torch.cat((last, torch.arange(n, len(x_ND), device=last.device)))
-    cos, sin = rope
-    asked = decoder.queries(block, weights, h_ND[asking], (cos[asking], sin[asking]))
-    last_q, q = asked.split((b, len(asked) - b))
+    asking_A, (cos, sin) = layout.asking_A, rope
+    asked = decoder.queries(block, weights, h_ND[asking_A], (cos[asking_A], sin[asking_A]))
+    last_q, q, filler = asked.split(_parts(layout, layout.num_groups, asked))
     from_last = _last_token_attention(decoder, last_q, keys, values, masks)
     from_completions = attend_completions(q, k, v, keys, values, layout, masks)
-    attended = torch.cat((from_last, from_completions))
-    return decoder.after_attention(block, weights, x_ND[asking], attended.flatten(1))
+    attended = torch.cat((from_last, from_completions, torch.zeros_like(filler)))
+    return decoder.after_attention(block, weights, x_ND[asking_A], attended.flatten(1))
+
+
+def _parts(layout: Layout, num_prompt_tokens: int, x: Tensor) -> tuple[int, int, int]:
+    """How many packed tokens are of prompts, of completions, and filler, which sees nothing."""
+    fed = layout.num_completion_tokens
+    return num_prompt_tokens, fed, len(x) - num_prompt_tokens - fed
 
 
 def _last_token_attention(

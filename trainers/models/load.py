@@ -45,10 +45,20 @@ def load_checkpoint(config: ModelConfig, folder: Path, device: torch.device | st
 
     Raises ValueError where the folder holds no model.
     """
-    path = str(resolve_checkpoint(folder).resolve())
     if isinstance(config, TinyModelConfig):
-        return load_policy(HfModelConfig(type="hf", path=path, chat_template=False), 0, device)
+        return load_folder(folder, device, chat_template=False)
+    path = str(resolve_checkpoint(folder).resolve())
     return load_policy(config.model_copy(update={"path": path, "revision": None}), 0, device)
+
+
+def load_folder(folder: Path, device: torch.device | str, chat_template: bool) -> Policy:
+    """Load a model folder in float32; ValueError where it holds no model.
+
+    Prompts are wrapped in its tokenizer's chat template if it has one and `chat_template` is set.
+    """
+    path = str(resolve_checkpoint(folder).resolve())
+    config = HfModelConfig(type="hf", path=path, chat_template=chat_template)
+    return load_policy(config, 0, device)
 
 
 def _policy(

@@ -1,0 +1,205 @@
+"""Progress off a terminal (plain lines, also while something is awaited) and on one."""
+
+import io
+import json
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.progress import Progress, key_values
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def pairs(line: str) -> dict[str, str]:
+    """A key=value line, split as a shell would."""
+    return dict(part.split("=", 1) for part in shlex.split(line))
+
+
+def wait_for(out: io.StringIO, text: str) -> str:
+    """The first line that holds the text, once it is there."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for line in out.getvalue().splitlines():
+            if text in line:
+                return line
+        time.sleep(0.005)
+    raise AssertionError(f"no {text!r} in {out.getvalue()!r}")
+
+
+def test_a_line_tells_counts_rate_and_time_left() -> None:
+    out, clock = io.StringIO(), Clock()
+    with (
+        Progress(out, interval_s=0.01, clock=clock) as progress,
+        progress.task("generate sat/train", total=40_000) as task,
+    ):
+        clock.now += 10
+        task.update(10_000, loss=0.123456, part="a b")
+        line = pairs(wait_for(out, "done=10000"))
+    assert line == {
+        "elapsed_s": "10",
+        "task": "generate sat/train",
+        "done": "10000",
+        "total": "40000",
+        "rate_per_s": "1000",
+        "left_s": "30",
+        "task_s": "10",
+        "loss": "0.1235",
+        "part": "a b",
+    }
+
+
+def test_a_resumed_task_counts_its_rate_from_where_it_started() -> None:
+    out, clock = io.StringIO(), Clock()
+    with Progress(out, clock=clock) as progress:
+        with progress.task("sft", total=100, done=80) as task:
+            clock.now += 5
+            task.advance(10)
+        assert task.rate_per_s == 2
+        assert task.left_s == 5
+
+
+def test_what_is_awaited_is_named_while_it_is_awaited() -> None:
+    out, clock = io.StringIO(), Clock()
+    with Progress(out, interval_s=0.01, clock=clock) as progress:
+        with progress.waiting("Ray to start"):
+            clock.now += 42
+            line = pairs(wait_for(out, "waited_s=42"))
+            assert line == {"elapsed_s": "42", "waiting_for": "Ray to start", "waited_s": "42"}
+        wait_for(out, "status=working")
+        with progress.task("grpo", total=9), progress.waiting("worker 0"):
+            both = pairs(wait_for(out, 'waiting_for="worker 0"'))
+            assert both["task"] == "grpo"
+
+
+def test_lines_come_while_the_main_thread_is_stuck() -> None:
+    out = io.StringIO()
+    with Progress(out, interval_s=0.05) as progress, progress.task("stuck", total=2):
+        time.sleep(0.5)
+    beats = [line for line in out.getvalue().splitlines() if line.startswith("elapsed_s")]
+    assert 4 <= len(beats) <= 11
+
+
+def test_the_interval_is_kept_by_default() -> None:
+    out = io.StringIO()
+    with Progress(out) as progress, progress.task("short", total=1) as task:
+        task.advance()
+    assert [pairs(line)["status"] for line in out.getvalue().splitlines()] == ["done"]
+
+
+def test_a_task_that_fails_says_so() -> None:
+    out = io.StringIO()
+    with pytest.raises(RuntimeError), Progress(out) as progress, progress.task("sft", total=3):
+        raise RuntimeError("boom")
+    assert pairs(out.getvalue())["status"] == "failed"
+
+
+def test_parts_are_tasks_one_after_another() -> None:
+    out = io.StringIO()
+    with Progress(out) as progress, progress.parts("generate main") as count:
+        for part, total in (("train", 3), ("test", 2)):
+            for done in range(total + 1):
+                count(part, done, total)
+    lines = [pairs(line) for line in out.getvalue().splitlines()]
+    assert [(line["task"], line["done"], line["total"]) for line in lines] == [
+        ("generate main/train", "3", "3"),
+        ("generate main/test", "2", "2"),
+    ]
+
+
+def test_lines_of_many_threads_are_never_mixed() -> None:
+    out = io.StringIO()
+    with Progress(out, interval_s=0.001) as progress, progress.task("t", total=10**6) as task:
+
+        def work() -> None:
+            for _ in range(300):
+                progress.note("note=x " + "y" * 50)
+                task.advance(1, loss=1.5)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    lines = out.getvalue().splitlines()
+    assert sum(line == "note=x " + "y" * 50 for line in lines) == 1200
+    assert all(re.match(r"(note=x y+$|elapsed_s=|task=t )", line) for line in lines)
+
+
+def test_a_reader_that_left_does_not_stop_the_work() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    out = os.fdopen(write_end, "w", buffering=1)
+    with Progress(out, interval_s=0.01) as progress, progress.task("t", total=1) as task:
+        time.sleep(0.05)
+        task.advance()
+    assert task.done == 1
+    with pytest.raises(BrokenPipeError):
+        out.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1, "a=1"),
+        (1 / 3, "a=0.3333"),
+        (1e-5, "a=1e-05"),
+        ("plain/x", "a=plain/x"),
+        ("two words", 'a="two words"'),
+        ('q"uote', r'a="q\"uote"'),
+        ("line\nbreak", r'a="line\nbreak"'),
+        ("", 'a=""'),
+    ],
+)
+def test_values_are_quoted_where_needed(value: float | str, shown: str) -> None:
+    assert key_values({"a": value}) == shown
+
+
+def test_a_terminal_gets_bars_and_results_stay_on_stdout() -> None:
+    code = (
+        "import time; from orchestrator.progress import Progress\n"
+        "with Progress() as progress:\n"
+        "    with progress.waiting('Ray to start'): time.sleep(0.3)\n"
+        "    with progress.task('sft [x]', total=4) as task:\n"
+        "        for _ in range(4): task.advance(loss=0.5); time.sleep(0.1)\n"
+        "    progress.note('a [note]')\n"
+        "print('{}')"
+    )
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=follower, env=environment
+    ) as process:
+        os.close(follower)
+        shown = b""
+        try:
+            while chunk := os.read(leader, 65536):
+                shown += chunk
+        except OSError:
+            pass  # how Linux says that the other end has closed
+        result, _ = process.communicate(timeout=30)
+    os.close(leader)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert process.returncode == 0
+    assert json.loads(result) == {}
+    for part in ("waiting for Ray to start", "sft [x]", "4/4", "loss=0.5", "a [note]", "left"):
+        assert part in text
+    assert "elapsed_s=" not in text
