@@ -84,12 +84,15 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tenso
 
 def swiglu(gate_up: Tensor) -> Tensor:
     """Return silu(gate) * up of the joined halves [..., 2F]."""
-    return _SwiGlu.apply(gate_up)
+    if torch.is_grad_enabled():
+        return _SwiGlu.apply(gate_up)
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate).mul_(up)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Apply rotary embedding, half-split layout: x [..., C], equal halves in cos and sin."""
-    return _Rotate.apply(x, cos, sin)
+    return _Rotate.apply(x, cos, sin) if torch.is_grad_enabled() else _turn(x, cos, sin, 1)
 
 
 class _FastLinear(torch.autograd.Function):
