@@ -40,7 +40,6 @@ from trainers.config import GrpoConfig, TinyModelConfig
 from trainers.engine.select import make_engine
 from trainers.grpo import Grpo
 from trainers.loop import StageLoop
-from trainers.metrics import Means
 from trainers.models.load import Policy
 from trainers.models.tiny import build_tiny_tokenizer
 from trainers.parallel import Workers
@@ -180,16 +179,15 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         lengths: list[float] = []
         loop, grpo = make_ours(case, policy, Path(folder))
-        means, times = Means(), Means()
 
         def our_step(step: int) -> None:
-            loop._step(step, means, times)
+            loop._step(step)
             lengths.extend(len(c) for group in grpo.batch for c in group.completions)
 
         clock = Alternating(our_step, warmup=1)
         trainer = make_peer(case, policy, repeats + 1, clock)
         trainer.train()
-        parts = times.take(grpo.run.workers)
+        parts = loop.times.take(grpo.run.workers)
         loop.records.close()
     theirs = trainer.state.log_history[-1]["completions/mean_length"]
     print(

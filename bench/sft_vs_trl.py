@@ -36,7 +36,6 @@ from reward_fns.records import Problem
 from trainers.config import SftConfig
 from trainers.engine.select import make_engine
 from trainers.loop import StageLoop
-from trainers.metrics import Means
 from trainers.models.load import Policy
 from trainers.parallel import Workers
 from trainers.records import StageRecords
@@ -125,8 +124,7 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
     problems = make_problems(case, steps)
     with tempfile.TemporaryDirectory() as folder:
         loop = make_ours(case, policy, problems, Path(folder))
-        means, times = Means(), Means()
-        clock = Alternating(lambda step: loop._step(step, means, times), warmup=2)
+        clock = Alternating(lambda step: loop._step(step), warmup=2)
         trainer = make_peer(case, policy, problems, steps, clock)
         trainer.train()
         loop.records.close()

@@ -1,4 +1,4 @@
-"""How torch is set up in a worker: threads, matrix precision, device."""
+"""How torch is set up in a worker: its threads and its device."""
 
 import torch
 

@@ -63,7 +63,7 @@ def assert_close(ours, theirs, tolerance: float) -> None:  # type: ignore[no-unt
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_equals_the_models_own_forward(family: str, case: str) -> None:
-    model = small_model(family, max_position_embeddings=256)
+    model = small_model(family, max_position_embeddings=512)
     ours = measure(FastEngine(model), CASES[case], 0.8)
     assert_close(ours, measure(PlainEngine(model), CASES[case], 0.8), 1e-5)
 

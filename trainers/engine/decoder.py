@@ -7,17 +7,15 @@ says which models the engine can serve.
 Shapes: N packed tokens, D hidden width, H query heads, K key and value heads, C width of a head.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from trainers.engine.kernels import linear, rms_norm, rotate
+from trainers.engine.kernels import linear, rms_norm, rotate, swiglu
 
+Rope = tuple[Tensor, Tensor]
 FAMILIES = ("llama", "qwen2", "qwen3")
 
 
@@ -50,13 +48,29 @@ class Block:
     query: nn.Linear
     key: nn.Linear
     value: nn.Linear
-    query_norm: nn.Module | None
-    key_norm: nn.Module | None
+    query_norm: Any
+    key_norm: Any
     output: nn.Linear
     feed_norm: nn.Module
     gate: nn.Linear
     up: nn.Linear
     down: nn.Linear
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One layer's weights as products want them: joined, in the type of computation.
+
+    The scale of attention is folded into what makes queries, so that no token is multiplied by it.
+    """
+
+    attention: tuple[Tensor, Tensor | None]
+    """Weight and bias of queries, keys and values, in this order."""
+    head_norm: Tensor | None
+    """Weights [H+K, C] of the norms of query and key heads."""
+    output: tuple[Tensor, Tensor | None]
+    gate_up: tuple[Tensor, Tensor | None]
+    down: tuple[Tensor, Tensor | None]
 
 
 class Decoder:
@@ -78,63 +92,103 @@ class Decoder:
         self.head_dim: int = self.blocks[0].query.out_features // self.num_heads
         self.scale = self.head_dim**-0.5
         self.compute_dtype = torch.bfloat16 if bf16 else self.embed.weight.dtype
-        self._held: dict[nn.Linear, tuple[Tensor, Tensor | None]] | None = None
 
-    @contextmanager
-    def held_weights(self) -> Iterator[None]:
-        """Cast each weight once for all the products inside: for decoding, without gradients."""
-        self._held = {}
-        try:
-            yield
-        finally:
-            self._held = None
+    def weights(self, block: Block) -> Weights:
+        """Join and cast the weights of a layer; gradients flow back to the model's own."""
+        q, k, v = (self._cast(m) for m in (block.query, block.key, block.value))
+        head_norm = None
+        if block.query_norm is None:
+            q = q[0] * self.scale, None if q[1] is None else q[1] * self.scale
+        else:
+            heads = (block.query_norm.weight * self.scale).expand(self.num_heads, -1)
+            head_norm = torch.cat((heads, block.key_norm.weight.expand(self.num_kv_heads, -1)))
+        return Weights(
+            _join(q, k, v), head_norm, self._cast(block.output),
+            _join(self._cast(block.gate), self._cast(block.up)), self._cast(block.down),
+        )  # fmt: skip
 
-    def weights(self, module: nn.Linear) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias of a linear layer in the type of computation."""
-        if self._held is not None and module in self._held:
-            return self._held[module]
+    def _cast(self, module: nn.Linear) -> tuple[Tensor, Tensor | None]:
         bias = None if module.bias is None else module.bias.to(self.compute_dtype)
-        cast = module.weight.to(self.compute_dtype), bias
-        if self._held is not None:
-            self._held[module] = cast
-        return cast
+        return module.weight.to(self.compute_dtype), bias
 
-    def linear(self, module: nn.Linear, x: Tensor) -> Tensor:
-        """Apply a linear layer in the type of computation."""
-        return linear(x.to(self.compute_dtype), *self.weights(module))
+    def head_weight(self) -> Tensor:
+        """Weight [V, D] of the head in the type of computation."""
+        return self.head.weight.to(self.compute_dtype)
+
+    def logits(self, x_ND: Tensor) -> Tensor:
+        """Apply the final norm and the head: [N, V]."""
+        return linear(self.norm(self.final_norm, x_ND), self.head_weight(), None)
+
+    def norm(self, module: Any, x_ND: Tensor) -> Tensor:
+        """Apply an RMSNorm module; the result has the type of computation."""
+        return rms_norm(
+            x_ND, module.weight, module.variance_epsilon, self.compute_dtype
+        )  # fmt: skip
 
     @property
     def heads_per_kv(self) -> int:
         """Query heads that share one key and value head."""
         return self.num_heads // self.num_kv_heads
 
-    def rope(self, like: Tensor, positions_N: Tensor) -> tuple[Tensor, Tensor]:
+    def rope(self, like: Tensor, positions_N: Tensor) -> Rope:
         """Return cosines and sines [N, 1, C] for rotary embedding at `positions_N`."""
         cos, sin = self.rotary(like, positions_N[None])
         dtype = self.compute_dtype
         return cos[0].unsqueeze(1).to(dtype), sin[0].unsqueeze(1).to(dtype)
 
-    def keys_values(self, block: Block, x_ND: Tensor, rope: Any) -> tuple[Tensor, Tensor]:
-        """Project normed tokens to rotated keys and values, [N, K, C] each."""
-        k = self.linear(block.key, x_ND).unflatten(-1, (self.num_kv_heads, self.head_dim))
-        v = self.linear(block.value, x_ND).unflatten(-1, (self.num_kv_heads, self.head_dim))
-        if block.key_norm is not None:
-            k = rms_norm(block.key_norm, k)
-        return rotate(k, *rope), v
+    def attention_inputs(
+        self, block: Block, weights: Weights, h_ND: Tensor, rope: Rope
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Project normed tokens to rotated and scaled queries [N, H, C], keys and values."""
+        heads = self.num_heads, self.num_kv_heads
+        joined = linear(h_ND, *weights.attention).unflatten(-1, (-1, self.head_dim))
+        qk, v = joined.split((sum(heads), heads[1]), dim=1)
+        q, k = self._rotated(block, weights.head_norm, qk, rope).split(heads, dim=1)
+        return q, k, v
 
-    def queries(self, block: Block, x_ND: Tensor, rope: Any) -> Tensor:
-        """Project normed tokens to rotated queries, [N, H, C]."""
-        q = self.linear(block.query, x_ND).unflatten(-1, (self.num_heads, self.head_dim))
-        if block.query_norm is not None:
-            q = rms_norm(block.query_norm, q)
-        return rotate(q, *rope)
+    def keys_values(
+        self, block: Block, weights: Weights, h_ND: Tensor, rope: Rope
+    ) -> tuple[Tensor, Tensor]:
+        """Project normed tokens to rotated keys and values alone, [N, K, C] each."""
+        width = self.num_heads * self.head_dim
+        joined = linear(h_ND, *_rows(weights.attention, slice(width, None)))
+        k, v = joined.unflatten(-1, (2, self.num_kv_heads, self.head_dim)).unbind(1)
+        norm = None if weights.head_norm is None else weights.head_norm[self.num_heads :]
+        return self._rotated(block, norm, k, rope), v
 
-    def after_attention(self, block: Block, residual_ND: Tensor, attended: Tensor) -> Tensor:
+    def queries(self, block: Block, weights: Weights, h_ND: Tensor, rope: Rope) -> Tensor:
+        """Project normed tokens to rotated and scaled queries alone, [N, H, C]."""
+        width = self.num_heads * self.head_dim
+        q = linear(h_ND, *_rows(weights.attention, slice(width)))
+        norm = None if weights.head_norm is None else weights.head_norm[: self.num_heads]
+        return self._rotated(block, norm, q.unflatten(-1, (-1, self.head_dim)), rope)
+
+    def _rotated(self, block: Block, norm: Tensor | None, x: Tensor, rope: Rope) -> Tensor:
+        if norm is not None:
+            x = rms_norm(x, norm, block.query_norm.variance_epsilon, self.compute_dtype)
+        return rotate(x, *rope)
+
+    def after_attention(
+        self, block: Block, weights: Weights, residual_ND: Tensor, attended: Tensor
+    ) -> Tensor:
         """Close a block: output projection, feed-forward and both residuals; [N, D]."""
-        x = residual_ND + self.linear(block.output, attended)
-        h = rms_norm(block.feed_norm, x)
-        h = F.silu(self.linear(block.gate, h)) * self.linear(block.up, h)
-        return x + self.linear(block.down, h)
+        x = residual_ND + linear(attended, *weights.output)
+        h = swiglu(linear(self.norm(block.feed_norm, x), *weights.gate_up))
+        return x + linear(h, *weights.down)
+
+
+def _join(*parts: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+    weights, biases = zip(*parts, strict=True)
+    present = [bias for bias in biases if bias is not None]
+    if not present:
+        return torch.cat(weights), None
+    zeros = (w.new_zeros(len(w)) if b is None else b for w, b in parts)
+    return torch.cat(weights), torch.cat(tuple(zeros))
+
+
+def _rows(linear: tuple[Tensor, Tensor | None], rows: slice) -> tuple[Tensor, Tensor | None]:
+    weight, bias = linear
+    return weight[rows], None if bias is None else bias[rows]
 
 
 def _block(layer: Any) -> Block:

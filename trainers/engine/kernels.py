@@ -21,24 +21,42 @@ WORST_ERROR = 1e-5
 
 class _RmsNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        x32 = x.float()
-        inverse = x32.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
-        normed = x32 * inverse
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+        normed, inverse = _normalize(x, eps)
         ctx.save_for_backward(normed, inverse, weight)
-        return (weight * normed).to(x.dtype)
+        ctx.dtype = x.dtype
+        return (normed * weight).to(dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         normed, inverse, weight = ctx.saved_tensors
         grad32 = grad.float()
         product = grad32 * normed
-        grad_weight = product.flatten(0, -2).sum(0).to(weight.dtype)
+        grad_weight = product.reshape(-1, *weight.shape).sum(0).to(weight.dtype)
         grad_normed = grad32 * weight.float()
         share = torch.linalg.vecdot(grad_normed, normed).unsqueeze(-1).div_(-normed.shape[-1])
         grad_x = grad_normed.addcmul_(normed, share).mul_(inverse)
-        return grad_x.to(grad.dtype), grad_weight, None
+        return grad_x.to(ctx.dtype), grad_weight, None, None
+
+
+class _SwiGlu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate_up: Tensor) -> Tensor:
+        ctx.save_for_backward(gate_up)
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate).mul_(up)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (gate_up,) = ctx.saved_tensors
+        gate, up = gate_up.chunk(2, dim=-1)
+        grad_both = torch.empty_like(gate_up)
+        grad_gate, grad_up = grad_both.chunk(2, dim=-1)
+        torch.mul(grad, F.silu(gate), out=grad_up)
+        torch.ops.aten.silu_backward.grad_input(grad * up, gate, grad_input=grad_gate)
+        return grad_both
 
 
 class _Rotate(torch.autograd.Function):
@@ -54,14 +72,27 @@ class _Rotate(torch.autograd.Function):
         return _turn(grad, cos, sin, -1), None, None
 
 
-def rms_norm(module: Any, x: Tensor) -> Tensor:
-    """Apply a Hugging Face RMSNorm module over the last dimension, in float32 inside."""
-    return _RmsNorm.apply(x, module.weight, module.variance_epsilon)
+def rms_norm(x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+    """Normalize the last dimension in float32 and multiply by `weight`; the result is `dtype`.
+
+    `weight` has the last dimension of `x`, or its last two: one weight for each head.
+    """
+    if torch.is_grad_enabled():
+        return _RmsNorm.apply(x, weight, eps, dtype)
+    return _normalize(x, eps)[0].mul_(weight).to(dtype)
+
+
+def swiglu(gate_up: Tensor) -> Tensor:
+    """Return silu(gate) * up of the joined halves [..., 2F]."""
+    if torch.is_grad_enabled():
+        return _SwiGlu.apply(gate_up)
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate).mul_(up)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Apply rotary embedding, half-split layout: x [..., C], equal halves in cos and sin."""
-    return _Rotate.apply(x, cos, sin)
+    return _Rotate.apply(x, cos, sin) if torch.is_grad_enabled() else _turn(x, cos, sin, 1)
 
 
 class _FastLinear(torch.autograd.Function):
@@ -124,6 +155,13 @@ def _fast_products_are_exact() -> bool:
     with fast_products():
         error = (a @ b).double() - exact
     return float(error.abs().max() / exact.abs().max()) < WORST_ERROR
+
+
+def _normalize(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    x32 = x.float()
+    squares = torch.linalg.vecdot(x32, x32).unsqueeze(-1)
+    inverse = squares.div_(x.shape[-1]).add_(eps).rsqrt_()
+    return x32 * inverse, inverse
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor, direction: int) -> Tensor:

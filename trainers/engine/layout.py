@@ -3,7 +3,7 @@
 A group is one prompt and its completions. Packed order: the tokens of all prompts, then of all
 completions, each completion without its last token, which is predicted but predicts nothing.
 
-Shapes: B groups, R rows (completions) of the largest group, P longest prompt, T longest completion
+Shapes: B groups, P longest prompt, T longest completion
 fed, N packed tokens, M predicted tokens.
 """
 
@@ -46,7 +46,6 @@ class Layout:
     """Token ids, positions and places of one batch of groups, on one device."""
 
     num_groups: int
-    rows: int
     token_ids_N: Tensor
     """Rounded up with filler tokens, so that few sizes of matrix products occur."""
     positions_N: Tensor
@@ -54,6 +53,9 @@ class Layout:
     num_completion_tokens: int
     prompts: Slots
     completions: Slots
+    """One row for each completion."""
+    by_group: Slots
+    """The same tokens, one row for each group."""
     prompt_lengths_B: Tensor
     asking_A: Tensor
     """Packed indices of the tokens that predict: [last prompt tokens | completion tokens | filler].
@@ -86,10 +88,10 @@ def lay_out(
     lengths = np.array([len(c) for c in flat], dtype=np.int64)
     if not len(prompt_len) or prompt_len.min() < 1 or rows.min() < 1 or lengths.min() < 1:
         raise ValueError("lay_out takes at least one group; prompts and completions are not empty")
-    fed, most_rows = lengths - 1, int(rows.max())
+    fed = lengths - 1
     group_of_row = np.repeat(np.arange(len(rows)), rows)
-    row_in_group = np.arange(len(flat)) - np.repeat(np.cumsum(rows) - rows, rows)
     at_prompt, at_fed = _ramp(prompt_len), _ramp(fed)
+    group_fed = np.bincount(group_of_row, weights=fed).astype(np.int64)
     tokens = [t for p in prompts for t in p] + [t for c in flat for t in c[:-1]]
     positions = np.concatenate([at_prompt, at_fed + np.repeat(prompt_len[group_of_row], fed)])
     num_prompt_tokens = int(prompt_len.sum())
@@ -98,16 +100,15 @@ def lay_out(
     def put(values: np.ndarray | list[int]) -> Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.int64)).to(device)
 
-    slot_of_row = group_of_row * most_rows + row_in_group
     return Layout(
         num_groups=len(prompts),
-        rows=most_rows,
         token_ids_N=put(_fill(np.array(tokens))),
         positions_N=put(_fill(positions)),
         num_prompt_tokens=num_prompt_tokens,
         num_completion_tokens=int(fed.sum()),
         prompts=_slots(np.arange(len(prompts)), prompt_len, at_prompt, len(prompts), put),
-        completions=_slots(slot_of_row, fed, at_fed, len(prompts) * most_rows, put),
+        completions=_slots(np.arange(len(flat)), fed, at_fed, len(flat), put),
+        by_group=_slots(np.arange(len(prompts)), group_fed, _ramp(group_fed), len(prompts), put),
         prompt_lengths_B=put(prompt_len),
         asking_A=put(_fill(asking)),
         targets_M=put([t for c in flat for t in c]),

@@ -54,8 +54,7 @@ class FastEngine:
         decoder = self.decoder
         layout = lay_out(prompts, completions, decoder.embed.weight.device)
         hidden_MD = forward_groups(decoder, layout, self.recompute)
-        weight_VD, _ = decoder.weights(decoder.head)
-        return token_logprobs(hidden_MD, weight_VD, layout.targets_M, temperature)
+        return token_logprobs(hidden_MD, decoder.head_weight(), layout.targets_M, temperature)
 
 
 class PlainEngine:
