@@ -24,7 +24,7 @@ test: $(TEST_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=10
 
 docs: $(INSTALLED)
 	$(BIN)/python -m docs.generate

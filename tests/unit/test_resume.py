@@ -145,7 +145,7 @@ def test_a_course_leaves_every_checkpoint_metric_rollout_and_answer(
     ("stage", "step"),
     [("train sft", step) for step in (1, 2, 3, 4, 5, 7)]
     + [("train grpo", step) for step in (1, 3, 4, 5, 7, 9)]
-    + [("evaluate base", 12), ("evaluate sft", 0), ("evaluate grpo", 12)],
+    + [("evaluate base", 12), ("sft: model to load for evaluation", 0), ("evaluate grpo", 12)],
 )
 def test_killed_at_any_step_it_ends_in_the_same_bits(
     dataset: Path, tmp_path: Path, uninterrupted: dict[str, bytes], stage: str, step: int
