@@ -168,7 +168,8 @@ class GrpoConfig(TrainingStage):
     mask_truncated_completions: bool = False
     """Leave completions that were cut out of the loss."""
     entropy_coef: float = Field(0.0, ge=0)
-    """Weight of the entropy bonus."""
+    """Weight of the entropy bonus: the sum of the entropies of the tokens that are trained on, in
+    nats, over the number of all completion tokens. Groups that are skipped get none."""
     dynamic_sampling: Literal["none", "skip", "refill"] = "skip"
     """Zero-variance groups: train on them, skip their forward and backward, or refill them with
     other prompts (at most max_refills times a step)."""
