@@ -10,6 +10,8 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from datagen.config import DimacsConfig, PathConfig, SatConfig
 from datagen.dimacs_source import DimacsSource
 from datagen.manifest import (
@@ -59,6 +61,8 @@ def build_dataset(
         path = partial / MANIFEST
         path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
         sync(path)
+    # Arrow keeps the freed tables' memory, which what follows in this process has a use for.
+    pa.default_memory_pool().release_unused()
     return manifest
 
 

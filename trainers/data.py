@@ -54,8 +54,14 @@ def _read_shard(folder: Path, shard: dict[str, Any]) -> Iterator[Problem]:
     if hashlib.sha256(content).hexdigest() != shard["sha256"]:
         raise ValueError(f"dataset file {path} does not match its manifest: build the data anew")
     table = pq.read_table(io.BytesIO(content), columns=list(COLUMNS))
-    columns = [table.column(name).to_pylist() for name in COLUMNS]
+    columns = [_pooled(table.column(name).to_pylist()) for name in COLUMNS]
     return (Problem(*row) for row in zip(*columns, strict=True))
+
+
+def _pooled(values: list[Any]) -> list[Any]:
+    """Let equal values be one object: demonstrations of a problem share its prompt and env."""
+    pool: dict[Any, Any] = {}
+    return [pool.setdefault(value, value) for value in values]
 
 
 @dataclass
