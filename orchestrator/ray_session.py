@@ -33,6 +33,8 @@ def ray_session(resources: ResourcesConfig, *, verbose: bool, progress: Progress
         if joins:
             ray.init(**options)
         else:
+            # One process less: nobody takes this machine away in the middle of a run.
+            os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
             ray.init(
                 address="local",
                 num_cpus=_cpus(resources),  # Ray starts an idle process for each CPU it is given

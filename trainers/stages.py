@@ -29,6 +29,7 @@ from trainers.loop import StageLoop
 from trainers.models.load import Policy, load_checkpoint, load_policy
 from trainers.records import StageRecords
 from trainers.run import Run
+from trainers.runtime import release_memory
 from trainers.sft import Sft
 from trainers.validation import Validation
 
@@ -79,6 +80,7 @@ def _train(course: Course, stage: StageConfig, run: Run, before: str) -> None:
     policy = _load(course, run, before)
     with closing(StageRecords(run, name, with_rollouts=isinstance(stage, GrpoConfig))) as records:
         algorithm = _algorithm(course, stage, policy, run, records, before)
+        release_memory()
         StageLoop(stage, policy, algorithm, run, records).train()
     if run.workers.is_first:
         _export(policy, run, name, before, {stage.dataset: course.datasets[stage.dataset]})
