@@ -4,6 +4,7 @@ import json as json_module
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 from cyclopts.types import NonNegativeInt
 
@@ -75,16 +76,12 @@ def evaluate(
         "num_samples": num_samples,
         "temperature": temperature,
         "top_p": top_p,
+        "max_completion_length": max_completion_length,
         "batch_size": batch_size,
         "limit": limit,
     }
-    if max_completion_length is not None:
-        given["max_completion_length"] = max_completion_length
-    config = config_from(EvaluationConfig, given, flags={"dataset": "data", "splits": "split"})
-    get_reward(reward)  # refuses a name that is not registered
-    resolve_checkpoint(checkpoint)
-    if not (data / "manifest.json").is_file():
-        raise ValueError(f"no dataset at {data}: a dataset's folder holds manifest.json")
+    config = _config(given)
+    _check(reward, checkpoint, data)
     prepare_environment()
     # Loaded by name only now, because torch takes seconds and a wrong argument none.
     evaluate_checkpoint = resolve_name("trainers.evaluate:evaluate_checkpoint")
@@ -107,3 +104,17 @@ def evaluate(
         print(json_module.dumps(result))
     else:
         print_splits(result)
+
+
+def _config(given: dict[str, Any]) -> EvaluationConfig:
+    """Check the options as a config is checked; those left out take its defaults."""
+    chosen = {key: value for key, value in given.items() if value is not None}
+    return config_from(EvaluationConfig, chosen, flags={"dataset": "data", "splits": "split"})
+
+
+def _check(reward: str, checkpoint: Path, data: Path) -> None:
+    """Refuse what is not there before anything heavy is loaded."""
+    get_reward(reward)
+    resolve_checkpoint(checkpoint)
+    if not (data / "manifest.json").is_file():
+        raise ValueError(f"no dataset at {data}: a dataset's folder holds manifest.json")
