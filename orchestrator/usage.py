@@ -1,8 +1,8 @@
 """What a run takes of the machine: time, CPU time and memory of all its processes.
 
 Measured on the driver's machine: the driver, the Ray that it started, and everything below them.
-On a joined cluster the workers' processes are not below the driver: there the CPU time is that of
-the driver and, from timings.jsonl, of the training workers, and memory is the driver's.
+On a cluster that was joined the workers are not below the driver, and only the driver is measured;
+each step's CPU time in the first worker is in timings.jsonl.
 """
 
 import json
