@@ -9,6 +9,7 @@ Definitions: Shao et al. 2024 (arXiv 2402.03300); TRL 1.16's GRPOTrainer.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,10 @@ class Grpo:
             policy.tokenizer, problems, max_prompt_length=limit,
             long_prompts=config.long_prompts, chat_template=policy.chat_template,
         )  # fmt: skip
-        self.problems = [problems[i] for i in prompts.indices]
+        # Rewards read the env; the texts, half of a problem's bytes, would only be held.
+        self.problems = [
+            replace(problems[i], prompt="", answer="", difficulty="") for i in prompts.indices
+        ]
         self.prompts = prompts.prompt_ids
         self.counts = {
             "data/prompts_dropped": prompts.num_dropped,

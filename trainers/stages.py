@@ -124,6 +124,7 @@ def _evaluate(course: Course, run: Run, name: str) -> None:
     if _agreed(run, out.is_file()):
         return
     run.progress(f"{name}: model to load for evaluation", 0, 0)
+    release_memory()
     policy = _load(course, run, name)
     problems = evaluation_problems(course)
 
