@@ -69,41 +69,33 @@ def evaluate(
     json
         Print one JSON object instead of a table.
     """
-    given = {
-        "dataset": str(data),
-        "splits": list(split),
-        "reward": reward,
-        "num_samples": num_samples,
-        "temperature": temperature,
-        "top_p": top_p,
-        "max_completion_length": max_completion_length,
-        "batch_size": batch_size,
-        "limit": limit,
-    }
-    config = _config(given)
+    config = _config(
+        {
+            "dataset": str(data),
+            "splits": list(split),
+            "reward": reward,
+            "num_samples": num_samples,
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_completion_length": max_completion_length,
+            "batch_size": batch_size,
+            "limit": limit,
+        }
+    )
     _check(reward, checkpoint, data)
     prepare_environment()
-    # Loaded by name only now, because torch takes seconds and a wrong argument none.
-    evaluate_checkpoint = resolve_name("trainers.evaluate:evaluate_checkpoint")
     name = checkpoint.resolve().name
     with Progress() as progress, progress.parts(f"evaluate {name}") as count:
-        rows = evaluate_checkpoint(
-            checkpoint,
-            data,
-            config,
-            seed=seed,
-            chat_template=not no_chat_template,
-            fit=max_completion_length is None,
-            progress=partial(count, data.name),
-        )
+        # Loaded by name only now, because torch takes seconds and a wrong argument none.
+        rows = resolve_name("trainers.evaluate:evaluate_checkpoint")(
+            checkpoint, data, config, seed=seed, chat_template=not no_chat_template,
+            fit=max_completion_length is None, progress=partial(count, data.name),
+        )  # fmt: skip
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, "".join(json_module.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+        _write_rows(out, rows)
     result = evaluation_result(name, rows, read_json(data / "manifest.json"))
-    if json:
-        print(json_module.dumps(result))
-    else:
-        print_splits(result)
+    show = _print_json if json else print_splits
+    show(result)
 
 
 def _config(given: dict[str, Any]) -> EvaluationConfig:
@@ -118,3 +110,12 @@ def _check(reward: str, checkpoint: Path, data: Path) -> None:
     resolve_checkpoint(checkpoint)
     if not (data / "manifest.json").is_file():
         raise ValueError(f"no dataset at {data}: a dataset's folder holds manifest.json")
+
+
+def _write_rows(out: Path, rows: list[dict[str, Any]]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, "".join(json_module.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+
+
+def _print_json(result: dict[str, Any]) -> None:
+    print(json_module.dumps(result))

@@ -1,30 +1,15 @@
 """The GRPO stage: groups without signal, refills, micro-batches, what is logged."""
 
-import copy
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.small_policy import format_policy, gradients, make_grpo, nudge
+from tests.small_policy import gradients, make_grpo, nudge
 from trainers.grpo import Grpo
 from trainers.metrics import Means
 from trainers.models.load import Policy
 from trainers.rollout_log import read_rollouts
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Policy:
-    return format_policy(tmp_path_factory.mktemp("sft"))
-
-
-@pytest.fixture
-def policy(trained: Policy) -> Iterator[Policy]:
-    before = copy.deepcopy(trained.model.state_dict())
-    yield trained
-    trained.model.load_state_dict(before)
-    trained.model.zero_grad(set_to_none=True)
 
 
 def one_step(

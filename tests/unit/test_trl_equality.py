@@ -6,7 +6,6 @@ does everything else itself: rewards, advantages, masks, old and reference log-p
 
 import copy
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
 
 from reward_fns.registry import get_reward
-from tests.small_policy import format_policy, gradients, make_grpo, nudge
+from tests.small_policy import gradients, make_grpo, nudge
 from trainers.grpo import Grpo
 from trainers.metrics import Means
 from trainers.models.load import Policy
@@ -33,19 +32,6 @@ SHARED = (
     "scale_rewards", "mask_truncated_completions", "entropy_coef", "num_iterations", "temperature",
 )  # fmt: skip
 LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Policy:
-    return format_policy(tmp_path_factory.mktemp("sft"))
-
-
-@pytest.fixture
-def policy(trained: Policy) -> Iterator[Policy]:
-    before = copy.deepcopy(trained.model.state_dict())
-    yield trained
-    trained.model.load_state_dict(before)
-    trained.model.zero_grad(set_to_none=True)
 
 
 def make_trl(grpo: Grpo, folder: Path) -> GRPOTrainer:
