@@ -7,7 +7,6 @@ where the last one stopped.
 """
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -240,9 +239,3 @@ def _train(paths: RunPaths, tracker: Tracker, verbose: bool, progress: Progress)
         launch_training(
             paths.course(), paths.folder, seed, resources, verbose=verbose, watch=watch.look
         )
-
-
-def read_result(folder: Path) -> dict[str, Any]:
-    """Return what a finished run's result.json holds."""
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return result
