@@ -35,10 +35,9 @@ def adjust(b: Builder, var: Var) -> None:
 def digit_sum(b: Builder, var: Var) -> None:
     """The sum, or a weighted sum, of the digits."""
     b.use(var)
-    name, digit = b.name("digits", "total", "acc"), b.name("d", "digit", "c")
-    source = f"str(abs({var.name}))" if var.low < 0 else f"str({var.name})"
+    name, digit = b.name("digits", "total", "acc"), b.local("d", "digit", "c")
     b.line(f"{name} = 0")
-    with b.block(f"for {digit} in {source}:"):
+    with b.block(f"for {digit} in str({var.magnitude}):"):
         if b.stream.chance(0.5):
             b.line(f"{name} += int({digit})")
             b.add(Var("int", name, 0, 63))
@@ -53,9 +52,9 @@ def digit_sum(b: Builder, var: Var) -> None:
 def digit_walk(b: Builder, var: Var) -> None:
     """Take a number apart digit by digit, in a while loop."""
     b.use(var)
-    rest, name, digit = b.name("m", "rest", "left"), b.name("rev", "acc", "code"), b.name("d", "r")
+    rest, name, digit = b.name("rest", "left", "m"), b.name("rev", "acc", "code"), b.local("d", "r")
     base = b.stream.choice((10, 10, 2, 3, 7))
-    b.line(f"{rest} = abs({var.name})" if var.low < 0 else f"{rest} = {var.name}")
+    b.line(f"{rest} = {var.magnitude}")
     b.line(f"{name} = 0")
     with b.block(f"while {rest} > 0:"):
         b.line(f"{digit} = {rest} % {base}")
@@ -71,7 +70,7 @@ def collatz(b: Builder, var: Var) -> None:
     b.use(var)
     x, steps = b.name("x", "cur", "z"), b.name("steps", "count", "moves")
     limit = b.stream.choice((12, 20, 30, 50))
-    b.line(f"{x} = abs({var.name}) + 1")
+    b.line(f"{x} = {var.magnitude} + 1")
     b.line(f"{steps} = 0")
     with b.block(f"while {x} != 1 and {steps} < {limit}:"):
         divisor = b.stream.choice((2, 2, 3))
@@ -89,8 +88,8 @@ def collatz(b: Builder, var: Var) -> None:
 def divisors(b: Builder, var: Var) -> None:
     """Go through the numbers up to a bound and gather those that divide, or their sum."""
     b.use(var)
-    bound = f"abs({var.name}) % {b.stream.choice((60, 80, 90))} + {b.stream.between(2, 20)}"
-    top, i = b.name("top", "bound", "m"), b.name("i", "j", "p")
+    bound = f"{var.magnitude} % {b.stream.choice((60, 80, 90))} + {b.stream.between(2, 20)}"
+    top, i = b.name("top", "bound", "m"), b.local("i", "j", "p")
     b.line(f"{top} = {bound}")
     if b.stream.chance(0.5):
         name = b.name("divisors", "factors", "found")
@@ -127,7 +126,7 @@ def recurrence(b: Builder, var: Var) -> None:
 def triangle(b: Builder, var: Var) -> None:
     """Sum an expression over a range that the number sets."""
     b.use(var)
-    i, name = b.name("i", "j"), b.name("total", "s", "acc")
+    i, name = b.local("i", "j"), b.name("total", "s", "acc")
     most = b.stream.choice((10, 15, 20))
     expr, low, high = bounded(b, *_term(b, i, most))
     b.line(f"{name} = {var.name}")
@@ -137,6 +136,6 @@ def triangle(b: Builder, var: Var) -> None:
 
 
 def _term(b: Builder, i: str, most: int) -> tuple[str, int, int]:
-    a, c = b.stream.between(2, 6), b.stream.between(1, 9)
+    a, c = b.stream.between(2, 6), b.stream.between(2, 9)
     options = ((f"{i} * {i}", 0, most**2), (f"{i} * {a} + {c}", 0, most * a + c))
     return b.stream.choice((*options, (f"{i} * {i} - {c} * {i}", -c * most, most**2)))

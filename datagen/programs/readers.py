@@ -106,7 +106,7 @@ def read_records(b: Builder) -> None:
         with b.block(f"for _ in range(int(input())):"):
             b.line(f"{word}, {value} = input().split()")
             b.line(f"{name}[{word}] = {name}.get({word}, 0) + int({value})")
-        b.add(Var("counts", name, 5 * min(low, 0), 5 * high, 1, 5))
+        b.add(Var("counts", name, 2 * min(low, 0), 2 * high, 1, 5))
 
 
 READERS: dict[str, tuple[tuple[Callable[[Builder], None], float], ...]] = {
@@ -137,3 +137,4 @@ def read(b: Builder, level: str) -> None:
     """Write one reader of a level."""
     readers = READERS[level]
     readers[b.stream.weighted([weight for _, weight in readers])][0](b)
+    b.read[:] = b.fresh

@@ -38,6 +38,11 @@ class Var:
         """The number as an expression."""
         return Expr(self.name, self.low, self.high)
 
+    @property
+    def magnitude(self) -> str:
+        """The number without its sign."""
+        return f"abs({self.name})" if self.low < 0 else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -71,6 +76,11 @@ class Builder:
     functions: list[list[str]] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
+    local_names: set[str] = field(default_factory=set)
+    steps: set[str] = field(default_factory=set)
+    """Names of the steps written so far."""
+    read: list[Var] = field(default_factory=list)
+    """Variables as they were read."""
     variables: list[Var] = field(default_factory=list)
     fresh: list[Var] = field(default_factory=list)
     indent: int = 0
@@ -107,19 +117,23 @@ class Builder:
             self.fresh.remove(variable)
         return variable
 
+    def local(self, *options: str) -> str:
+        """Return a name for a loop: one that no variable has; other loops may take it again."""
+        free = [name for name in options if name not in self.names]
+        name = self.stream.choice(free) if free else self.name(*options)
+        self.local_names.add(name)
+        return name
+
     def change(self, old: Var, new: Var) -> Var:
         """Say that a variable has other values from now on (the same name)."""
         self.use(old)
         self.variables.remove(old)
         return self.add(new)
 
-    def find(self, *kinds: Kind) -> Var | None:
-        """Return a variable of these kinds: a fresh one where there is one, mostly."""
-        fresh = [variable for variable in self.fresh if variable.kind in kinds]
-        if fresh:
-            return self.stream.choice(fresh)
-        known = [variable for variable in self.variables if variable.kind in kinds]
-        return self.stream.choice(known) if known else None
+    def find(self) -> Var:
+        """Return a variable to go on with: an untouched input first, else a fresh one."""
+        untouched = [variable for variable in self.fresh if variable in self.read]
+        return self.stream.choice(untouched or self.fresh or self.variables)
 
     def reads(self) -> bool:
         """Tell whether another line of input may be read."""
@@ -135,4 +149,4 @@ class Builder:
         parts = [[line] for line in ["\n".join(sorted(self.imports))] if line]
         parts += [*self.functions, self.lines]
         text = "\n\n".join("\n".join(part) for part in parts)
-        return Draft(text, tuple(self.shape), frozenset(self.names))
+        return Draft(text, tuple(self.shape), frozenset(self.names | self.local_names))
