@@ -146,9 +146,7 @@ class RunLimitsConfig(Strict):
     @property
     def sandbox(self) -> Limits:
         """The limits of the sandbox; streams are as long as it allows by default."""
-        return Limits(
-            wall_s=self.wall_s, cpu_s=self.cpu_s, memory_bytes=self.memory_mb << 20
-        )
+        return Limits(wall_s=self.wall_s, cpu_s=self.cpu_s, memory_bytes=self.memory_mb << 20)
 
 
 class AbdProblems(Strict):
