@@ -27,7 +27,7 @@ def micro_program(knobs: Knobs, stream: Stream) -> Draft:
 def _read(builder: Builder) -> list[Expr]:
     """Write the line that reads the numbers."""
     stream, knobs = builder.stream, builder.knobs
-    count = stream.between(1, min(knobs.inputs, 3))
+    count = 1 + stream.weighted([1, 2, 3][: knobs.inputs])
     if count == 1:
         names = [stream.choice(SINGLE)]
         builder.line(f"{names[0]} = int(input())")
@@ -40,9 +40,11 @@ def _read(builder: Builder) -> list[Expr]:
 
 
 def _expression(builder: Builder, atoms: list[Expr]) -> Expr:
-    least = max(1, len(atoms) - 1)
-    operations = builder.stream.between(least, max(least, builder.knobs.depth))
-    return grown(builder.stream, atoms, operations, MICRO_LIMIT)
+    stream, least = builder.stream, max(1, len(atoms) - 1)
+    most = max(least, builder.knobs.depth)
+    # The greater of two draws: there are few programs of few operations.
+    operations = max(stream.between(least, most), stream.between(least, most))
+    return grown(stream, atoms, operations, MICRO_LIMIT)
 
 
 def _print_one(builder: Builder, atoms: list[Expr]) -> None:
