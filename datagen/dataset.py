@@ -12,10 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from datagen.abd import TASK as ABD
 from datagen.abd_config import AbdConfig, ProceduralPrograms
 from datagen.abd_given_source import AbdGivenSource
 from datagen.abd_source import AbdSource
-from datagen.config import DatasetConfig, DimacsConfig, PathConfig, SatConfig
+from datagen.config import DatasetConfig, DimacsConfig, MixConfig, PathConfig, SatConfig
 from datagen.dimacs_source import DimacsSource
 from datagen.manifest import (
     FORMAT,
@@ -28,6 +29,8 @@ from datagen.manifest import (
     read_split,
     verify_dataset,
 )
+from datagen.mix_source import MixSource
+from datagen.sat import TASK as SAT
 from datagen.sat_source import SatSource
 from datagen.shards import sync, whole_folder
 from datagen.source import Progress, Source, Written
@@ -74,10 +77,13 @@ def dataset_folder(config: DatasetConfig, folder: Path) -> Path:
     return Path(config.path) if isinstance(config, PathConfig) else folder
 
 
-def _source(config: SatConfig | AbdConfig | DimacsConfig, seed: int) -> Source:
+def _source(config: SatConfig | AbdConfig | MixConfig | DimacsConfig, seed: int) -> Source:
     if isinstance(config, DimacsConfig):
         return DimacsSource(config, seed)
     own = seed if config.seed is None else config.seed
+    if isinstance(config, MixConfig):
+        parts = {SAT: config.sat_config(), ABD: config.abd_config()}
+        return MixSource(config, {t: _source(p, own) for t, p in parts.items() if p}, own)
     if isinstance(config, SatConfig):
         return SatSource(config, own)
     generated = isinstance(config.programs, ProceduralPrograms)

@@ -25,8 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from datagen.abd_config import AbdConfig
-from datagen.config import DatasetConfig, DimacsConfig, SatConfig
+from datagen.config import AbdConfig, DatasetConfig, DimacsConfig, MixConfig, SatConfig
 from orchestrator.config_errors import config_error
 from orchestrator.yaml_source import DataPath, Document, apply_overrides, load_yaml, to_yaml
 from reward_fns.registry import REWARDS
@@ -34,6 +33,7 @@ from trainers.config import (
     EvaluationConfig,
     GrpoConfig,
     ModelConfig,
+    SandboxConfig,
     SftConfig,
     StageConfig,
     Strict,
@@ -98,6 +98,8 @@ class RunConfig(Strict):
     """Stages of training in order; each starts from the checkpoint of the one before."""
     evaluation: EvaluationConfig
     """How the base model and each stage's checkpoint are measured."""
+    sandbox: SandboxConfig = SandboxConfig()
+    """How the programs of ABD problems are run."""
     resources: ResourcesConfig = ResourcesConfig()
     """What the run takes of the machine or cluster."""
     tracking: TrackingConfig = MlflowConfig()
@@ -151,11 +153,12 @@ class RunConfig(Strict):
                 _refuse(split_path, f'dataset {dataset} has no split "{split}": it has {known}')
 
     def _check_rewards(self) -> None:
-        wanted: list[tuple[DataPath, str]] = [(("evaluation", "reward"), self.evaluation.reward)]
+        named: list[tuple[DataPath, tuple[str, ...] | None]]
+        named = [(("evaluation", "reward_funcs"), self.evaluation.reward_funcs)]
         for index, stage in enumerate(self.stages):
             if isinstance(stage, GrpoConfig):
-                at = ("stages", index, "reward_funcs")
-                wanted += [((*at, place), name) for place, name in enumerate(stage.reward_funcs)]
+                named.append((("stages", index, "reward_funcs"), stage.reward_funcs))
+        wanted = [((*at, i), name) for at, names in named for i, name in enumerate(names or ())]
         for path, name in wanted:
             if name not in REWARDS:
                 _refuse(path, f'no reward is called "{name}": use {", ".join(REWARDS)}')
@@ -195,7 +198,7 @@ class RunConfig(Strict):
 
 def _split_names(dataset: DatasetConfig) -> tuple[str, ...]:
     """Splits that the dataset will have; none if only its folder knows."""
-    if isinstance(dataset, SatConfig | AbdConfig):
+    if isinstance(dataset, SatConfig | AbdConfig | MixConfig):
         return tuple(dataset.splits)
     return (dataset.split,) if isinstance(dataset, DimacsConfig) else ()
 
