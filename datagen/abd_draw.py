@@ -92,7 +92,7 @@ class AbdDraw:
         return levels[stream.weighted([level.weight for level in levels])]
 
     def _propose(self, split: str, items: Sequence[Item]) -> None:
-        """Find each item's next problem, whatever others have taken, unless it has no draws left."""
+        """Find each item's next problem, if it has draws left, whatever others have taken."""
         pending = list(items)
         while pending := [item for item in pending if item.attempt < MAX_ATTEMPTS]:
             drawn = [self._drawn(split, item) for item in pending]
@@ -223,7 +223,7 @@ class AbdDraw:
         missed = Counter(item.missed) + self.dropped
         reasons = ", ".join(f"{count} {reason}" for reason, count in missed.most_common(4))
         return ValueError(
-            f"splits.{split}: no further problem of level {item.level.label} in {MAX_ATTEMPTS} draws "
-            f"(left out so far: {reasons}): ask for fewer problems, raise max_chance, or widen "
-            f"the level's range of values"
+            f"splits.{split}: no further problem of level {item.level.label} in {MAX_ATTEMPTS} "
+            f"draws (left out so far: {reasons}): ask for fewer problems, raise max_chance, or "
+            f"widen the level's range of values"
         )

@@ -65,9 +65,7 @@ class GivenDraw:
         self._limits = problems.limits.sandbox
         self._rest = self._stream(self._order(shuffled))
 
-    def problems_of(
-        self, split: str, count: int | None, chance: AbdChance
-    ) -> Iterator[Certified]:
+    def problems_of(self, split: str, count: int | None, chance: AbdChance) -> Iterator[Certified]:
         """Yield the split's problems: `count` of them, or all that are left."""
         taken = 0
         while count is None or taken < count:
@@ -97,9 +95,7 @@ class GivenDraw:
             places.sort(key=keys.__getitem__)
         return places
 
-    def _stream(
-        self, places: Sequence[int]
-    ) -> Iterator[tuple[Certified, list[str | None] | None]]:
+    def _stream(self, places: Sequence[int]) -> Iterator[tuple[Certified, list[str | None] | None]]:
         """Yield the cases that make problems, with their outputs on the inputs of `_trials`."""
         num_measured = 0
         for start in range(0, len(places), CHUNK_CASES):
