@@ -28,6 +28,7 @@ Ask = Callable[..., list[Reply]]
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.delenv("CHUTES_API_KEY", raising=False)
+    monkeypatch.setenv("NO_PROXY", "*")  # the server is on the loopback
 
 
 def config(server: ChatServer | str, **changes: Any) -> LlmInputsConfig:
