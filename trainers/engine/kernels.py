@@ -18,9 +18,11 @@ from torch.nn import functional as F
 WORST_ERROR = 1e-5
 """Largest relative error that a float32 product may show under the faster setting."""
 
-ROWS_STEP = 256
-"""Numbers of rows are multiples of this. Every number of rows compiles kernels of its own, which
-stay in memory: with 32 a worker grew by twice as much, and was no faster."""
+FEW_ROWS, FEW_STEP, MANY_STEP = 256, 32, 256
+"""Numbers of rows are multiples of 32 up to 256, and of 256 beyond. Each number of rows compiles
+kernels of its own, which stay in memory: with more of them a worker grew by twice as much, and was
+no faster. A step of decoding has few rows, which padding to 256 would multiply.
+"""
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -135,8 +137,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def round_up(count: int) -> int:
-    """Round a number of rows up to the next multiple of `ROWS_STEP`."""
-    return -(-count // ROWS_STEP) * ROWS_STEP
+    """Round a number of rows up to one of few."""
+    step = FEW_STEP if count <= FEW_ROWS else MANY_STEP
+    return -(-count // step) * step
 
 
 @contextmanager
