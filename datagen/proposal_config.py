@@ -1,6 +1,5 @@
 """What a dataset is told of a language model that proposes inputs for its programs."""
 
-from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -8,13 +7,12 @@ from pydantic import Field, field_validator
 from datagen.config import Strict
 
 
-class LlmInputsConfig(Strict):
+class ProposalsConfig(Strict):
     """New inputs for the programs, proposed by a language model behind an OpenAI-compatible API.
 
     The key comes from the environment: CHUTES_API_KEY or OPENAI_API_KEY.
     """
 
-    type: Literal["llm"]
     base_url: str = "https://llm.chutes.ai/v1"
     """Where the API lies; `/chat/completions` is added to it."""
     model: str = Field(min_length=1)

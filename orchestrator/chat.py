@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import httpx2
 
-from datagen.proposal_config import LlmInputsConfig
+from datagen.proposal_config import ProposalsConfig
 from orchestrator.api_key import ApiKey
 from reward_fns.answers import completion_text
 
@@ -41,7 +41,7 @@ class CallFailed(Exception):
 class ChatClient:
     """Connections to one API; an async context manager."""
 
-    def __init__(self, config: LlmInputsConfig, key: ApiKey) -> None:
+    def __init__(self, config: ProposalsConfig, key: ApiKey) -> None:
         self.config = config
         self.key = key
         # The deadline is one for the whole exchange: a service that drips bytes meets it too.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import stamina
 
-from datagen.proposal_config import LlmInputsConfig
+from datagen.proposal_config import ProposalsConfig
 from datagen.replies import BUDGET_SPENT, Question, Reply
 from orchestrator.api_key import ApiKey, find_api_key
 from orchestrator.chat import MAX_WAIT_S, CallFailed, ChatClient
@@ -26,7 +26,7 @@ MAX_FAILURES = 8
 
 
 @contextmanager
-def open_responder(config: LlmInputsConfig, journal: Path) -> Iterator["ChatResponder"]:
+def open_responder(config: ProposalsConfig, journal: Path) -> Iterator["ChatResponder"]:
     """Open the journal and yield a responder; ValueError without a key in the environment."""
     key = find_api_key(config.base_url)
     with ReplyJournal(journal) as replies:
@@ -40,7 +40,7 @@ class _BudgetSpent(Exception):
 class ChatResponder:
     """A `datagen.replies.Responder` over HTTP."""
 
-    def __init__(self, config: LlmInputsConfig, key: ApiKey, journal: ReplyJournal) -> None:
+    def __init__(self, config: ProposalsConfig, key: ApiKey, journal: ReplyJournal) -> None:
         self.config = config
         self.num_calls = 0
         self._key = key

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen.proposal_config import LlmInputsConfig
+from datagen.proposal_config import ProposalsConfig
 from datagen.replies import Question, Reply
 from orchestrator.responder import open_responder
 from tests.chat_server import KEY, Answer, Call, chat_server, said
@@ -23,10 +23,10 @@ NUM_QUESTIONS, CONCURRENCY = 60, 4
 DRIVER = """
 import sys
 from pathlib import Path
-from datagen.proposal_config import LlmInputsConfig
+from datagen.proposal_config import ProposalsConfig
 from datagen.replies import Question
 from orchestrator.responder import open_responder
-config = LlmInputsConfig.model_validate_json(sys.argv[1])
+config = ProposalsConfig.model_validate_json(sys.argv[1])
 with open_responder(config, Path(sys.argv[2])) as responder:
     responder.ask([Question(f"question {i}") for i in range(int(sys.argv[3]))])
 """
@@ -36,7 +36,7 @@ def slow_echo(call: Call) -> Answer:
     return Answer(said(f"re: {call.prompt}").body, delay_s=0.05)
 
 
-def kill_after(config: LlmInputsConfig, journal: Path, num_lines: int) -> None:
+def kill_after(config: ProposalsConfig, journal: Path, num_lines: int) -> None:
     """Ask in a process of its own, and kill it when its journal has so many more lines."""
     wanted = _num_lines(journal) + num_lines
     command = [sys.executable, "-c", DRIVER, config.model_dump_json(), str(journal)]
@@ -67,9 +67,7 @@ def test_killed_builds_pay_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     questions = [Question(f"question {i}") for i in range(NUM_QUESTIONS)]
     kept: set[str] = set()
     with chat_server(slow_echo) as server:
-        config = LlmInputsConfig(
-            type="llm", base_url=server.base_url, model="m", concurrency=CONCURRENCY
-        )
+        config = ProposalsConfig(base_url=server.base_url, model="m", concurrency=CONCURRENCY)
         for num_lines in (5, 10, 20):
             kill_after(config, journal, num_lines)
             time.sleep(0.2)  # what was in flight has come to its end at the server

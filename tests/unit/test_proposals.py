@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from datagen.proposal_config import LlmInputsConfig
+from datagen.proposal_config import ProposalsConfig
 from datagen.proposals import Proposal, Wish, prompt_text, propose, read_proposal
 from datagen.replies import Question, Reply
 
@@ -104,10 +104,10 @@ def test_proposals_come_in_the_order_of_the_wishes() -> None:
 )
 def test_a_base_url_that_cannot_be_is_refused_unseen(url: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words) as caught:
-        LlmInputsConfig(type="llm", model="m", base_url=url)
+        ProposalsConfig(model="m", base_url=url)
     assert "secret" not in caught.value.errors()[0]["msg"]
 
 
 def test_a_base_url_loses_its_last_slash() -> None:
-    config = LlmInputsConfig(type="llm", model="m", base_url="http://host:8000/v1/")
+    config = ProposalsConfig(model="m", base_url="http://host:8000/v1/")
     assert config.base_url == "http://host:8000/v1"

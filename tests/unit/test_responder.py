@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from datagen.proposal_config import LlmInputsConfig
+from datagen.proposal_config import ProposalsConfig
 from datagen.replies import Question, Reply
 from orchestrator.chat import MAX_BODY_BYTES, retry_after_s
 from orchestrator.failures import is_user_mistake
@@ -31,10 +31,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")  # the server is on the loopback
 
 
-def config(server: ChatServer | str, **changes: Any) -> LlmInputsConfig:
+def config(server: ChatServer | str, **changes: Any) -> ProposalsConfig:
     url = server if isinstance(server, str) else server.base_url
     fast = {"retry_wait_s": 0.01, "timeout_s": 5.0, "max_retries": 3}
-    return LlmInputsConfig(type="llm", base_url=url, model="m", **(fast | changes))
+    return ProposalsConfig(base_url=url, model="m", **(fast | changes))
 
 
 def ask(
