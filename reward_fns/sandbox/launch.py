@@ -1,0 +1,57 @@
+"""Starts a server's process: a fresh interpreter with an empty environment."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from reward_fns.sandbox.layers import Layers
+
+_HERE = Path(__file__).resolve().parent
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC0"}
+
+# The packages' own __init__ is left out: a server loads only what it needs.
+_START = """
+import sys
+for name, path in (("reward_fns", {package!r}), ("reward_fns.sandbox", {here!r})):
+    module = type(sys)(name)
+    module.__path__ = [path]
+    sys.modules[name] = module
+from reward_fns.sandbox.server import main
+main({unsafe!r}, {landlock!r})
+"""
+
+
+def start_server(layers: Layers, unsafe: bool) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a server; returns its process, and our end of its socket."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        process = subprocess.Popen(
+            command(layers, unsafe),
+            env=ENVIRONMENT,
+            cwd="/",
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return process, ours
+
+
+def command(layers: Layers, unsafe: bool) -> list[str]:
+    """Return the command line of a server."""
+    start = _START.format(
+        package=str(_HERE.parent), here=str(_HERE), unsafe=unsafe, landlock=layers.landlock
+    )
+    return [interpreter(), "-s", "-P", "-S", "-c", start]
+
+
+def interpreter() -> str:
+    """Return the real interpreter, also where this one runs in a virtual environment."""
+    return os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
