@@ -1,4 +1,4 @@
-"""What a dataset may be told: generated SAT problems, DIMACS files, or a folder that exists.
+"""What a dataset may be told: SAT problems, DIMACS files, or a folder that exists.
 
 Every field is typed, bounded and documented once, in the string under it.
 """
@@ -6,7 +6,10 @@ Every field is typed, bounded and documented once, in the string under it.
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from datagen.abd_config import AbdConfig
+from datagen.strict import Strict
 
 THRESHOLD_RATIO = {2: 1.0, 3: 4.267, 4: 9.931, 5: 21.117, 6: 43.37, 7: 87.79}
 """Clauses per variable at which random k-SAT turns unsatisfiable (Mertens, Mezard, Zecchina)."""
@@ -21,12 +24,6 @@ def threshold_ratio(k: int) -> float:
     Above that 2^k ln 2 - (1 + ln 2)/2, exact up to a term that vanishes with k (Ding, Sly and Sun).
     """
     return THRESHOLD_RATIO.get(k, 2**k * math.log(2) - (1 + math.log(2)) / 2)
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class SizeConfig(Strict):
@@ -157,4 +154,6 @@ class DimacsConfig(Strict):
     """Most rows of one Parquet file."""
 
 
-DatasetConfig = Annotated[SatConfig | PathConfig | DimacsConfig, Field(discriminator="type")]
+DatasetConfig = Annotated[
+    SatConfig | AbdConfig | PathConfig | DimacsConfig, Field(discriminator="type")
+]

@@ -12,7 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from datagen.config import DimacsConfig, PathConfig, SatConfig
+from datagen.abd_config import AbdConfig
+from datagen.abd_source import AbdSource
+from datagen.config import DatasetConfig, DimacsConfig, PathConfig, SatConfig
 from datagen.dimacs_source import DimacsSource
 from datagen.manifest import (
     FORMAT,
@@ -36,7 +38,7 @@ GENERATOR_VERSION = "1"
 
 
 def build_dataset(
-    config: SatConfig | DimacsConfig | PathConfig,
+    config: DatasetConfig,
     folder: Path,
     seed: int,
     progress: Progress | None = None,
@@ -66,15 +68,16 @@ def build_dataset(
     return manifest
 
 
-def dataset_folder(config: SatConfig | DimacsConfig | PathConfig, folder: Path) -> Path:
+def dataset_folder(config: DatasetConfig, folder: Path) -> Path:
     """Return where the dataset of a config lies: `folder`, or the path that the config names."""
     return Path(config.path) if isinstance(config, PathConfig) else folder
 
 
-def _source(config: SatConfig | DimacsConfig, seed: int) -> Source:
+def _source(config: SatConfig | AbdConfig | DimacsConfig, seed: int) -> Source:
     if isinstance(config, DimacsConfig):
         return DimacsSource(config, seed)
-    return SatSource(config, seed if config.seed is None else config.seed)
+    own = seed if config.seed is None else config.seed
+    return AbdSource(config, own) if isinstance(config, AbdConfig) else SatSource(config, own)
 
 
 def _existing(folder: Path, config_hash: str) -> Manifest | None:

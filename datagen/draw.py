@@ -6,8 +6,9 @@ that a dataset is the same however it is cut into batches.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,23 @@ class Drawn:
     keys: list[bytes]
 
 
-def claim_order(config: SatConfig) -> list[str]:
+class Demonstrates(Protocol):
+    """A split's settings, of any task."""
+
+    @property
+    def demonstrations(self) -> object | None:
+        """Settings of its demonstrations, None if its rows hold certified answers."""
+
+
+class HasSplits(Protocol):
+    """A dataset's config, of any task."""
+
+    @property
+    def split_configs(self) -> Mapping[str, Demonstrates]:
+        """The splits, each with its settings."""
+
+
+def claim_order(config: HasSplits) -> list[str]:
     """Return the splits in the order in which they claim problems: by name, training splits last.
 
     Training splits are those with demonstrations or with a name that begins with `train`, so that

@@ -65,9 +65,9 @@ class Manifest(Record):
     difficulty: dict[str, dict[str, int]]
     """Problems of each split by difficulty label."""
     chance: dict[str, dict[str, float]]
-    """Success rates of answers that look at no clause, for each split."""
+    """Success rates of answers that do not look at the problem, for each split."""
     chance_method: dict[str, str]
-    """Whether `random` is `exact`, or `sampled`: 64 assignments where n is beyond counting."""
+    """Whether the rates of random answers are `exact`, or `sampled` where all are too many."""
     dropped: dict[str, int]
     """Draws that were not used, by reason."""
     created_at: str

@@ -6,11 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from datagen.chance import Chance
 from datagen.manifest import SplitInfo
 
 Progress = Callable[[str, int, int], None]
 """Called with a split, its problems done so far, and all of its problems."""
+
+
+class Baselines(Protocol):
+    """What a split's problems are worth without solving them."""
+
+    method: str
+
+    def rates(self) -> dict[str, float]:
+        """Return the success rate of each baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +27,7 @@ class SplitParts:
 
     info: SplitInfo
     difficulty: Counter[str]
-    chance: Chance
+    chance: Baselines
 
 
 @dataclass(frozen=True, slots=True)

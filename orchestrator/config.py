@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from datagen.abd_config import AbdConfig
 from datagen.config import DatasetConfig, DimacsConfig, SatConfig
 from orchestrator.config_errors import config_error
 from orchestrator.yaml_source import DataPath, Document, apply_overrides, load_yaml, to_yaml
@@ -194,7 +195,7 @@ class RunConfig(Strict):
 
 def _split_names(dataset: DatasetConfig) -> tuple[str, ...]:
     """Splits that the dataset will have; none if only its folder knows."""
-    if isinstance(dataset, SatConfig):
+    if isinstance(dataset, SatConfig | AbdConfig):
         return tuple(dataset.splits)
     return (dataset.split,) if isinstance(dataset, DimacsConfig) else ()
 

@@ -1,0 +1,169 @@
+"""How an ABD problem is written: prompt, answer, env and difficulty.
+
+`affine` keeps the order and the tags in which Affine's models are asked; `compact` is one token a
+word, for tiny models, and fits micro programs only.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+
+INPUT_OPEN, INPUT_CLOSE = "<INPUT>", "</INPUT>"
+COMPACT_OUTPUT, COMPACT_INPUT = "->", "<-"
+"""What stands in a compact prompt before an output, and before an input."""
+COMPACT_ASK, COMPACT_RUN = "input", "run"
+"""What ends a compact prompt: asking for an input, or for the output."""
+READ_ONE, READ_SEVERAL = "int(input())", "map(int,input().split())"
+
+COMPACT_WORDS: tuple[str, ...] = (
+    *(COMPACT_OUTPUT, COMPACT_INPUT, COMPACT_ASK, COMPACT_RUN, INPUT_OPEN, INPUT_CLOSE),
+    *(";", "{", "}", READ_ONE, READ_SEVERAL, "print", "if", "else", "abs", "min", "max"),
+    *("=", "+", "-", "*", "//", "%", "==", "!=", "<", ">", "<=", ">=", "(", ")", ",", ":"),
+    *("n", "x", "a", "k", "m", "b", "c", "y", "z", "p", "q", "r", "s", "t", "d"),
+    *(str(number) for number in range(100)),
+)
+"""All words of compact prompts and answers, in the order of a tokenizer's ids."""
+
+_KNOWN = frozenset(COMPACT_WORDS)
+_TOKEN = re.compile(r"int\(input\(\)\)|map\(int,input\(\)\.split\(\)\)|\w+|//|[=!<>]=|\S")
+
+AFFINE_STDIN = """\
+You are an expert programmer. You are given a Python program and the output that it printed, and \
+you have to find out what input it read.
+
+Program:
+```python
+{program}
+```
+
+Expected Output:
+```
+{output}
+```
+
+Task: Find the data on standard input (stdin) with which the program prints the expected output.
+
+You MUST put the data within {open} {close} tags, for example:
+
+{open}
+{example}
+{close}
+
+I will extract only the content between these tags.
+
+Requirements for the data within the tags:
+1. One line for each line that the program reads
+2. Exactly the format in which the program reads it
+3. The raw values only: no quotes around them, no names of variables
+4. No prefixes such as "Input:" and no explanations
+
+Please analyze the program and provide the required input:"""
+
+AFFINE_CALL = """\
+You are an expert programmer. You are given a Python function and the value that it returned, and \
+you have to find out what arguments it was called with.
+
+Program:
+```python
+{program}
+```
+
+Expected Output:
+```
+{output}
+```
+
+Task: Find arguments with which a call of `f` returns the expected output.
+
+You MUST put the arguments within {open} {close} tags, for example:
+
+{open}
+{example}
+{close}
+
+I will extract only the content between these tags.
+
+Requirements for the data within the tags:
+1. All arguments on one line, separated by commas
+2. Each argument a Python literal, with quotes around text
+3. The arguments only: not the call itself
+4. No prefixes such as "Input:" and no explanations
+
+Please analyze the program and provide the required input:"""
+
+
+def affine_prompt(
+    program: str, output: str, example: str, wording: str = AFFINE_STDIN
+) -> str:
+    """Write the prompt of a problem; `example` shows the tags and must not be a solution."""
+    return wording.format(
+        program=program,
+        output=output.rstrip("\n"),
+        example=example,
+        open=INPUT_OPEN,
+        close=INPUT_CLOSE,
+    )
+
+
+def answer_text(style: str, stdin: str) -> str:
+    """Write an input in its tags."""
+    if style == "compact":
+        return f"{INPUT_OPEN} {stdin} {INPUT_CLOSE}"
+    return f"{INPUT_OPEN}\n{stdin}\n{INPUT_CLOSE}"
+
+
+def env_text(program: str, output: str) -> str:
+    """Write the JSON that the reward function reads."""
+    return _json({"program": program, "expected_output": output})
+
+
+def difficulty_text(label: str, knobs: Mapping[str, int]) -> str:
+    """Write the difficulty of a problem."""
+    return _json({"label": label, **knobs})
+
+
+def compact_words(program: str) -> str | None:
+    """Return a program's words separated by blanks, None if one has no token.
+
+    Lines are separated by `;`, and blocks stand in braces.
+    """
+    words: list[str] = []
+    depth = 0
+    for line in program.split("\n"):
+        text = line.lstrip()
+        deeper = (len(line) - len(text)) // 4
+        if deeper > depth:
+            words.append("{")
+        elif deeper < depth:
+            words += ["}"] * (depth - deeper)
+        elif words:
+            words.append(";")
+        depth = deeper
+        words += _TOKEN.findall(text.replace("(int, input", "(int,input"))
+    words += ["}"] * depth
+    return " ".join(words) if _KNOWN.issuperset(words) else None
+
+
+def compact_output(output: str) -> str | None:
+    """Return the words of an output, None if it holds more than numbers of -99..99.
+
+    A negative number is two words, and lines are separated by `;`.
+    """
+    words = output.strip().replace("-", "- ").replace("\n", " ; ").split(" ")
+    if not _KNOWN.issuperset(words):
+        return None
+    return " ".join(words)
+
+
+def compact_prompt(program: str, output: str) -> str:
+    """Write the prompt that asks for an input, of a program's words and an output's."""
+    return f"{program} {COMPACT_OUTPUT} {output} {COMPACT_ASK}"
+
+
+def compact_run_prompt(program: str, stdin: str) -> str:
+    """Write the prompt that asks for the output, of a program's words and an input."""
+    return f"{program} {COMPACT_INPUT} {stdin} {COMPACT_RUN}"
+
+
+def _json(payload: Mapping[str, str | int]) -> str:
+    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
