@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from datagen.config import Strict
+from datagen.strict import Strict
 
 
 class ProposalsConfig(Strict):
@@ -25,7 +25,7 @@ class ProposalsConfig(Strict):
     """Replies that are asked for in search of one good input."""
     max_calls: int = Field(1000, ge=1, le=100_000_000)
     """Most requests that making the dataset may send, repetitions included."""
-    concurrency: int = Field(8, ge=1, le=256)
+    concurrency: int = Field(8, ge=1, le=128)
     """Most requests at a time."""
     timeout_s: float = Field(60.0, gt=0, le=3600)
     """Seconds after which a request is given up."""
