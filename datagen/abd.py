@@ -16,7 +16,7 @@ no_words       the compact style has no words for it
 import hashlib
 from collections.abc import Sequence
 
-from reward_fns.abd import same_output
+from reward_fns.abductions import same_output
 
 TASK = "abd"
 NUM_SCREENED = 20

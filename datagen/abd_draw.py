@@ -18,7 +18,7 @@ from datagen.programs.inputs import draw_input
 from datagen.programs.make import make_program
 from datagen.programs.scope import Draft
 from datagen.stream import Stream
-from reward_fns.abd import extract_input
+from reward_fns.abductions import extract_input
 
 MAX_ATTEMPTS = 1000
 """Draws of one item after which its level is held to have no such problem left."""

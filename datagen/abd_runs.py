@@ -33,7 +33,7 @@ def job(program, inputs, most):
     first = run(code, inputs[0])
     outputs = [first, *(run(code, text) for text in inputs[1:])]
     lines = [line.rstrip() for line in (first or "").rstrip().split("\\n")]
-    outputs.append(run(code, "\\n".join(lines)) if first else None)
+    outputs.append(run(code, "\\n".join(lines) + "\\n") if first else None)
     return [text if text is None else text[:most] for text in outputs]
 
 console = sys.stdout

@@ -8,7 +8,8 @@ import json
 import re
 from collections.abc import Mapping
 
-INPUT_OPEN, INPUT_CLOSE = "<INPUT>", "</INPUT>"
+from reward_fns.abductions import CLOSE_TAG, OPEN_TAG, input_text
+
 COMPACT_OUTPUT, COMPACT_INPUT = "->", "<-"
 """What stands in a compact prompt before an output, and before an input."""
 COMPACT_ASK, COMPACT_RUN = "input", "run"
@@ -16,7 +17,7 @@ COMPACT_ASK, COMPACT_RUN = "input", "run"
 READ_ONE, READ_SEVERAL = "int(input())", "map(int,input().split())"
 
 COMPACT_WORDS: tuple[str, ...] = (
-    *(COMPACT_OUTPUT, COMPACT_INPUT, COMPACT_ASK, COMPACT_RUN, INPUT_OPEN, INPUT_CLOSE),
+    *(COMPACT_OUTPUT, COMPACT_INPUT, COMPACT_ASK, COMPACT_RUN, OPEN_TAG, CLOSE_TAG),
     *(";", "{", "}", READ_ONE, READ_SEVERAL, "print", "if", "else", "abs", "min", "max"),
     *("=", "+", "-", "*", "//", "%", "==", "!=", "<", ">", "<=", ">=", "(", ")", ",", ":"),
     *("n", "x", "a", "k", "m", "b", "c", "y", "z", "p", "q", "r", "s", "t", "d"),
@@ -45,9 +46,7 @@ Task: Find the data on standard input (stdin) with which the program prints the 
 
 You MUST put the data within {open} {close} tags, for example:
 
-{open}
 {example}
-{close}
 
 I will extract only the content between these tags.
 
@@ -77,9 +76,7 @@ Task: Find arguments with which a call of `f` returns the expected output.
 
 You MUST put the arguments within {open} {close} tags, for example:
 
-{open}
 {example}
-{close}
 
 I will extract only the content between these tags.
 
@@ -99,17 +96,17 @@ def affine_prompt(
     return wording.format(
         program=program,
         output=output.rstrip("\n"),
-        example=example,
-        open=INPUT_OPEN,
-        close=INPUT_CLOSE,
+        example=input_text(example),
+        open=OPEN_TAG,
+        close=CLOSE_TAG,
     )
 
 
 def answer_text(style: str, stdin: str) -> str:
     """Write an input in its tags."""
     if style == "compact":
-        return f"{INPUT_OPEN} {stdin} {INPUT_CLOSE}"
-    return f"{INPUT_OPEN}\n{stdin}\n{INPUT_CLOSE}"
+        return f"{OPEN_TAG} {stdin.rstrip()} {CLOSE_TAG}"
+    return input_text(stdin)
 
 
 def env_text(program: str, output: str) -> str:
@@ -162,7 +159,7 @@ def compact_prompt(program: str, output: str) -> str:
 
 def compact_run_prompt(program: str, stdin: str) -> str:
     """Write the prompt that asks for the output, of a program's words and an input."""
-    return f"{program} {COMPACT_INPUT} {stdin} {COMPACT_RUN}"
+    return f"{program} {COMPACT_INPUT} {stdin.rstrip()} {COMPACT_RUN}"
 
 
 def _json(payload: Mapping[str, str | int]) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from datagen.abd_config import AbdConfig
+from datagen.abd_config import AbdConfig, ProceduralPrograms
+from datagen.abd_given_source import AbdGivenSource
 from datagen.abd_source import AbdSource
 from datagen.config import DatasetConfig, DimacsConfig, PathConfig, SatConfig
 from datagen.dimacs_source import DimacsSource
@@ -77,7 +78,10 @@ def _source(config: SatConfig | AbdConfig | DimacsConfig, seed: int) -> Source:
     if isinstance(config, DimacsConfig):
         return DimacsSource(config, seed)
     own = seed if config.seed is None else config.seed
-    return AbdSource(config, own) if isinstance(config, AbdConfig) else SatSource(config, own)
+    if isinstance(config, SatConfig):
+        return SatSource(config, own)
+    generated = isinstance(config.programs, ProceduralPrograms)
+    return AbdSource(config, own) if generated else AbdGivenSource(config, own)
 
 
 def _existing(folder: Path, config_hash: str) -> Manifest | None:

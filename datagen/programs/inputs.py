@@ -100,8 +100,8 @@ Shape: TypeAlias = tuple[Field, ...]
 
 
 def draw_input(shape: Shape, stream: Stream) -> str:
-    """Return an input of that shape, without a line break at its end."""
-    return "\n".join([line for field in shape for line in field.draw(stream)])
+    """Return an input of that shape, every line ended."""
+    return "".join([f"{line}\n" for field in shape for line in field.draw(stream)])
 
 
 def one_line_of_integers(shape: Shape) -> bool:

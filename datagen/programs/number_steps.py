@@ -24,7 +24,7 @@ def adjust(b: Builder, var: Var) -> None:
     with b.block(f"if {condition(b.stream, expr)}:"):
         b.line(f"{var.name} = {first.text}")
     low, high = min(expr.low, first.low), max(expr.high, first.high)
-    if b.stream.chance(0.6):
+    if b.stream.chance(0.6) and second.text != first.text:
         with b.block("else:"):
             b.line(f"{var.name} = {second.text}")
         low, high = min(first.low, second.low), max(first.high, second.high)
