@@ -1,5 +1,6 @@
 """What a dataset is told of a language model that proposes inputs for its programs."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -35,6 +36,13 @@ class ProposalsConfig(Strict):
     """Seconds before the first repetition; doubled each time, up to 60, or as the service says."""
     max_input_bytes: int = Field(4096, ge=1, le=1_048_576)
     """Longest input that is taken."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the replies, and so the rows of a dataset, depend on."""
+        return self.model_dump(
+            include={"model", "temperature", "max_tokens", "attempts", "max_input_bytes"}
+        )
 
     @field_validator("base_url")
     @classmethod

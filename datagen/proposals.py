@@ -83,7 +83,7 @@ def read_proposal(reply: Reply, example: str, max_input_bytes: int) -> Proposal:
     """Read the input that a reply proposes.
 
     Reasons for none: the reply's own failure, no_input (no tags, or nothing in them), too_long,
-    malformed (no encodable text), duplicate (the example itself).
+    malformed (no encodable text), same_input (the example itself).
     """
     if reply.text is None:
         return Proposal(None, reply.failure or "malformed")
@@ -97,5 +97,5 @@ def read_proposal(reply: Reply, example: str, max_input_bytes: int) -> Proposal:
     if num_bytes > max_input_bytes:
         return Proposal(None, "too_long")
     if same_output(example, stdin):  # the same text but for blanks at the ends of lines
-        return Proposal(None, "duplicate")
+        return Proposal(None, "same_input")
     return Proposal(stdin)

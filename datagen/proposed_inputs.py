@@ -74,7 +74,7 @@ class InputFinder:
             output = None if result.stderr else output_text(result)
             reason = _misfit(sample, output)
         if reason is not None or proposal.stdin is None or output is None:
-            self.dropped[reason or "run_failed"] += 1
+            self.dropped[f"proposal_{reason or 'run_failed'}"] += 1
             return None
         self.num_found += 1
         return replace(sample, stdin=proposal.stdin, output=output)

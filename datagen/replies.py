@@ -3,9 +3,12 @@
 How a reply is fetched is not known here: whoever builds a dataset hands in a `Responder`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
+
+from datagen.proposal_config import ProposalsConfig
 
 BUDGET_SPENT = "budget_spent"
 """The failure of a question that was not asked, since no further request may be sent."""
@@ -38,5 +41,13 @@ class Responder(Protocol):
         """
 
     @property
+    def num_replies(self) -> int:
+        """How many questions were asked so far."""
+
+    @property
     def sha256(self) -> str:
         """The hash of every reply so far, in the order of the questions."""
+
+
+OpenResponder = Callable[[ProposalsConfig], AbstractContextManager[Responder]]
+"""Opens the language model that a config names; ValueError where it cannot be asked."""

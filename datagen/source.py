@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from datagen.manifest import SplitInfo
+from datagen.manifest import RepliesInfo, SplitInfo
 
 Progress = Callable[[str, int, int], None]
 """Called with a split, its problems done so far, and all of its problems."""
@@ -36,6 +36,7 @@ class Written:
 
     splits: dict[str, SplitParts]
     dropped: dict[str, int] = field(default_factory=dict)
+    replies: RepliesInfo | None = None
 
 
 class Source(Protocol):

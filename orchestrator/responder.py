@@ -15,6 +15,8 @@ from pathlib import Path
 
 import stamina
 
+from datagen.abd_config import AbdConfig
+from datagen.config import DatasetConfig
 from datagen.proposal_config import ProposalsConfig
 from datagen.replies import BUDGET_SPENT, Question, Reply
 from orchestrator.api_key import ApiKey, find_api_key
@@ -33,6 +35,12 @@ def open_responder(config: ProposalsConfig, journal: Path) -> Iterator["ChatResp
         yield ChatResponder(config, key, replies)
 
 
+def check_api_key(config: DatasetConfig) -> None:
+    """Raise ValueError if a dataset needs a language model whose key is not in the environment."""
+    if isinstance(config, AbdConfig) and config.proposals is not None:
+        find_api_key(config.proposals.base_url)
+
+
 class _BudgetSpent(Exception):
     """No further request may be sent."""
 
@@ -43,6 +51,7 @@ class ChatResponder:
     def __init__(self, config: ProposalsConfig, key: ApiKey, journal: ReplyJournal) -> None:
         self.config = config
         self.num_calls = 0
+        self.num_replies = 0
         self._key = key
         self._journal = journal
         self._digest = hashlib.sha256()
@@ -73,6 +82,7 @@ class ChatResponder:
         assert reply is not None
         line = f"{key} {reply.failure} {reply.text!r}\n"
         self._digest.update(line.encode(errors="surrogatepass"))
+        self.num_replies += 1
         return reply
 
     def _reply_key(self, question: Question) -> str:

@@ -68,7 +68,7 @@ def test_the_last_input_outside_thoughts_is_read(text: str, stdin: str) -> None:
         (Reply("<INPUT>" + "9" * 100 + "</INPUT>"), "too_long"),
         (Reply("<INPUT>" + "é" * 50 + "</INPUT>"), "too_long"),
         (Reply("<INPUT>\ud800</INPUT>"), "malformed"),
-        (Reply("<INPUT>\n5  \n\n</INPUT>"), "duplicate"),
+        (Reply("<INPUT>\n5  \n\n</INPUT>"), "same_input"),
         (Reply(None, "timeout"), "timeout"),
         (Reply(None, "budget_spent"), "budget_spent"),
     ],
@@ -84,7 +84,7 @@ def test_proposals_come_in_the_order_of_the_wishes() -> None:
     assert proposals == [
         Proposal("1\n"),
         Proposal(None, "http_error"),
-        Proposal(None, "duplicate"),
+        Proposal(None, "same_input"),
     ]
     assert [question.attempt for question in script.asked] == [0, 2, 0]
 

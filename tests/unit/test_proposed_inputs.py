@@ -19,6 +19,7 @@ class Scripted:
     """A responder with a list of replies for each attempt."""
 
     sha256 = ""
+    num_replies = 0
 
     def __init__(self, *rounds: Sequence[str | Reply]) -> None:
         self.rounds = list(rounds)
@@ -46,7 +47,7 @@ def dropped_for(program: Sample, reply: str | Reply) -> str:
     assert one.find([program]) == [None]
     reason, none_left = one.dropped.elements()
     assert none_left == "no_new_input"
-    return reason
+    return reason.removeprefix("proposal_")
 
 
 def test_a_good_input_is_kept_with_what_the_program_prints() -> None:
@@ -68,7 +69,7 @@ def test_a_good_input_is_kept_with_what_the_program_prints() -> None:
         ("if input() == '5': print(15)", tagged("7"), "empty_output"),
         ("if input() == '5': print(15)\nelse: print(' ')", tagged("7"), "empty_output"),
         ("input()\nprint(15)", tagged("7"), "same_output"),
-        (TRIPLE.program, tagged("5"), "duplicate"),
+        (TRIPLE.program, tagged("5"), "same_input"),
         (TRIPLE.program, "11", "no_input"),
         (TRIPLE.program, tagged("1" * 5000), "too_long"),
         (TRIPLE.program, Reply(None, "timeout"), "timeout"),
@@ -89,7 +90,8 @@ def test_further_attempts_are_made_for_those_that_lack_an_input() -> None:
     )
     found = one.find([TRIPLE, TRIPLE, TRIPLE])
     assert [sample and sample.stdin for sample in found] == ["1\n", "3\n", "2\n"]
-    assert one.dropped == {"no_input": 1, "duplicate": 1, "run_failed": 1, "no_new_input": 0}
+    reasons = ("no_input", "same_input", "run_failed")
+    assert +one.dropped == {f"proposal_{reason}": 1 for reason in reasons}
 
 
 def test_a_spent_budget_says_what_to_raise() -> None:
