@@ -60,7 +60,7 @@ def shows(run: RunFiles, result: Block) -> list[str]:
     """Return what the run's figures support."""
     return [
         *_training_source(run),
-        *_against_chance(result),
+        *(_of_tasks(result) or _against_chance(result)),
         *_held_out(result),
         *_each_size(result),
     ]
@@ -69,6 +69,11 @@ def shows(run: RunFiles, result: Block) -> list[str]:
 def shows_not(run: RunFiles, result: Block) -> list[str]:
     """Return what the run's figures do not support, so that nobody reads it into them."""
     limits = []
+    if (run.config.get("sandbox") or {}).get("mode") == "unsafe":
+        limits.append(
+            "Programs were run WITHOUT the guards of the sandbox (sandbox.mode is unsafe): nothing "
+            "kept them from this machine's files and network, nor from the run's own."
+        )
     if learned_from(run) == "checker":
         limits.append(
             "It is not a comparison with supervised learning on gold answers: this run trained no "
@@ -122,25 +127,26 @@ def points(difference: Block) -> str:
 
 def _source(run: RunFiles, stage: Row) -> str:
     name = str(stage.get("dataset"))
-    config = run.dataset_manifest(name).get("config") or run.dataset_config(name)
-    split = (config.get("splits") or {}).get(stage.get("split") or "train")
-    if isinstance(split, Mapping) and split.get("demonstrations"):
+    manifest = run.dataset_manifest(name)
+    config = manifest.get("config") or run.dataset_config(name)
+    parts = [config[task] for task in manifest.get("tasks") or () if task in config] or [config]
+    splits = [(part.get("splits") or {}).get(stage.get("split") or "train") for part in parts]
+    found = [split for split in splits if split is not None]
+    if found and all(isinstance(s, Mapping) and s.get("demonstrations") for s in found):
         return "checker"
-    return "unknown" if split is None else "gold"
+    return "gold" if found else "unknown"
 
 
 def _training_source(run: RunFiles) -> list[str]:
     grpo = [stage for stage in run.stages if stage.get("type") == "grpo"]
-    checkers = sorted(
-        {str(name) for stage in grpo for name in stage.get("reward_funcs") or ["sat"]}
-    )
+    checkers = sorted({name for stage in grpo for name in _checkers(run, stage)})
     checker = f"the score of the checker ({', '.join(checkers)})"
     source = learned_from(run)
     if source == "checker" and grpo:
         return [
             "The gain was learned from the checker alone: no gold answer and no solver's answer "
-            f"was used in training. GRPO saw only {checker}; the warm-up's demonstrations are "
-            "random walks and random assignments."
+            f"was used in training. GRPO saw only {checker}; the warm-up's demonstrations "
+            "show the format and steps on the way, and no answer that was chosen to be right."
             if len(grpo) < len(run.stages)
             else f"The model was trained by GRPO alone and saw only {checker}."
         ]
@@ -150,6 +156,27 @@ def _training_source(run: RunFiles) -> list[str]:
     if source == "unknown":
         return ["Whether SFT's rows hold gold answers cannot be told from this folder."]
     return []
+
+
+def _checkers(run: RunFiles, stage: Row) -> list[str]:
+    """Names of the rewards of a stage; by default those of its dataset's tasks."""
+    tasks = run.dataset_manifest(str(stage.get("dataset"))).get("tasks")
+    return [str(name) for name in stage.get("reward_funcs") or tasks or ["each task's own"]]
+
+
+def _of_tasks(result: Block) -> list[str]:
+    """The gain and the bar of guessing of each task, where there are several."""
+    sentences = []
+    for task, block in (result.get("tasks") or {}).items():
+        gain = block.get("gain") or {}
+        if "greedy" in gain:
+            after = block["checkpoints"][gain["after"]]["greedy"]
+            sentences.append(
+                f"Task {task}: {gain['verdict']}; greedy reaches {percent(after['rate'])}, a "
+                f"difference of {points(gain['greedy'])}."
+            )
+        sentences += [f"Task {task}: {sentence}" for sentence in _against_chance(block)]
+    return sentences
 
 
 def _against_chance(result: Block) -> list[str]:

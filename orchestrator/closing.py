@@ -55,10 +55,12 @@ def copy_evaluations(folder: Path, checkpoints: Sequence[str]) -> None:
 
 
 def flat_rates(result: Mapping[str, Any]) -> dict[str, float]:
-    """Return {checkpoint/measure: rate} of the table."""
+    """Return {checkpoint/measure: rate} of the table, and those of each task of several."""
+    blocks = {"": result} | {f"{t}/": block for t, block in (result.get("tasks") or {}).items()}
     return {
-        f"{checkpoint}/{measure.replace('@', '_at_')}": estimate["rate"]
-        for checkpoint, measures in result["checkpoints"].items()
+        f"{checkpoint}/{task}{measure.replace('@', '_at_')}": estimate["rate"]
+        for task, block in blocks.items()
+        for checkpoint, measures in block["checkpoints"].items()
         for measure, estimate in measures.items()
     }
 

@@ -34,6 +34,7 @@ from trainers.config import (
     EvaluationConfig,
     GrpoConfig,
     ModelConfig,
+    SandboxConfig,
     SftConfig,
     StageConfig,
     Strict,
@@ -98,6 +99,8 @@ class RunConfig(Strict):
     """Stages of training in order; each starts from the checkpoint of the one before."""
     evaluation: EvaluationConfig
     """How the base model and each stage's checkpoint are measured."""
+    sandbox: SandboxConfig = SandboxConfig()
+    """How the programs of ABD problems are run."""
     resources: ResourcesConfig = ResourcesConfig()
     """What the run takes of the machine or cluster."""
     tracking: TrackingConfig = MlflowConfig()
@@ -151,11 +154,12 @@ class RunConfig(Strict):
                 _refuse(split_path, f'dataset {dataset} has no split "{split}": it has {known}')
 
     def _check_rewards(self) -> None:
-        wanted: list[tuple[DataPath, str]] = [(("evaluation", "reward"), self.evaluation.reward)]
+        named: list[tuple[DataPath, tuple[str, ...] | None]]
+        named = [(("evaluation", "reward_funcs"), self.evaluation.reward_funcs)]
         for index, stage in enumerate(self.stages):
             if isinstance(stage, GrpoConfig):
-                at = ("stages", index, "reward_funcs")
-                wanted += [((*at, place), name) for place, name in enumerate(stage.reward_funcs)]
+                named.append((("stages", index, "reward_funcs"), stage.reward_funcs))
+        wanted = [((*at, i), name) for at, names in named for i, name in enumerate(names or ())]
         for path, name in wanted:
             if name not in REWARDS:
                 _refuse(path, f'no reward is called "{name}": use {", ".join(REWARDS)}')

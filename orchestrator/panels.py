@@ -28,6 +28,8 @@ HEALTH = {
     "completions/truncated": ("Truncated completions", "share cut for length"),
 }
 """Curves that are always asked for: (title, what is measured). One that is missing is named."""
+NO_TASKS = frozenset({"mean", "std", "malformed", "unscored", "solved"})
+"""What stands after `reward/` and `validation/` beside the names of tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,17 @@ def panels(found: list[Curve]) -> dict[str, Any]:
     """Return the charts in three groups, and the titles of those that were not recorded."""
     stages = list(dict.fromkeys(curve.stage for curve in found))
     named = LEARNING | HEALTH
-    rest = {c.metric: (c.metric, "") for c in found if c.metric not in named | VALIDATION}
+    of_tasks = {c.metric: words for c in found if (words := _task_words(c.metric))}
+    runs = {c.metric: words for c in found if (words := _run_words(c.metric))}
+    known = named | VALIDATION | of_tasks | runs
+    rest = {c.metric: (c.metric, "") for c in found if c.metric not in known}
     groups = {
         name: [
             panel for key, words in wanted.items() if (panel := _panel(found, stages, key, words))
         ]
         for name, wanted in (
-            ("learning", LEARNING | VALIDATION),
-            ("health", HEALTH),
+            ("learning", LEARNING | VALIDATION | of_tasks),
+            ("health", HEALTH | runs),
             ("other", rest),
         )
     }
@@ -75,6 +80,22 @@ def panels(found: list[Curve]) -> dict[str, Any]:
         if all(curve.metric != metric for curve in found)
     ]
     return {**groups, "missing": missing}
+
+
+def _task_words(metric: str) -> tuple[str, str] | None:
+    """The title and unit of one task's share of a metric; None for another metric."""
+    area, _, task = metric.partition("/")
+    whole = {"reward": "reward/mean", "validation": "validation/solved"}.get(area, "")
+    if not whole or metric in LEARNING | VALIDATION | HEALTH or task in NO_TASKS:
+        return None
+    title, unit = (LEARNING | VALIDATION)[whole]
+    return f"{title}: {task}", unit
+
+
+def _run_words(metric: str) -> tuple[str, str] | None:
+    """The title and unit of how programs ended in the sandbox; None for another metric."""
+    area, _, end = metric.partition("/")
+    return (f"Programs: {end}", "share of those that were run") if area == "sandbox" else None
 
 
 def rate_panels(result: Mapping[str, Any]) -> list[dict[str, Any]]:

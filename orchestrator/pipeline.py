@@ -64,6 +64,7 @@ class RunPaths:
             stages=self.config.stages,
             evaluation=self.config.evaluation,
             datasets={name: self.dataset(name).resolve() for name in self.config.datasets},
+            sandbox=self.config.sandbox,
         )
 
     @property
@@ -94,6 +95,8 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
             f"storage {config.storage} lies in the job's temporary folder {Path.cwd()}: set an "
             "absolute path, on a disk that all nodes share, to keep the run"
         )
+    if config.sandbox.mode == "unsafe":
+        progress.note("sandbox.mode is unsafe: programs run without the kernel's guards")
     with _own_folder(paths, fresh):
         with UsageMonitor(paths.folder) as usage:
             hashes = _make_datasets(paths, progress)

@@ -33,7 +33,7 @@ from orchestrator.shown_text import (
     table_cell,
     visible,
 )
-from orchestrator.table import chance_cell, guess, rate_cell
+from orchestrator.table import chance_cell, gain_line, guess, rate_cell
 
 TEMPLATES = Path(__file__).parent / "templates"
 NUM_EXAMPLES = {"gained": 3, "lost": 3, "kept_unsolved": 2, "kept_solved": 1}
@@ -124,6 +124,7 @@ def _environment() -> Environment:
         "p_value": p_value,
     }
     environment.globals |= {"rate_cell": rate_cell, "chance_cell": chance_cell, "guess": guess}
+    environment.globals["gain_line"] = gain_line
     return environment
 
 

@@ -64,7 +64,7 @@ def evaluation_result(
         chance = (manifest.get("chance") or {}).get(split) or {}
         result[split] = {
             "checkpoints": {name: rates(part) for name, part in chosen.items()},
-            "chance": dict.fromkeys(CHANCE) | {k: v for k, v in chance.items() if _is_rate(v)},
+            "chance": _chance(chance),
             "sizes": sizes(chosen),
         }
     return result
@@ -112,7 +112,7 @@ def _split_result(run: RunFiles, evaluations: Evaluations, split: str) -> dict[s
     tasks = list(dict.fromkeys(item.task for e in chosen.values() for item in e.items))
     result = {
         "checkpoints": {name: rates(evaluation) for name, evaluation in chosen.items()},
-        "chance": dict.fromkeys(CHANCE) | {k: v for k, v in chance.items() if _is_rate(v)},
+        "chance": _chance(chance),
         "chance_method": (manifest.get("chance_method") or {}).get(split),
         "sizes": sizes(chosen),
         "held_out_sizes": None
@@ -132,7 +132,7 @@ def _task_result(
     own = chance.get(task) or {}
     return {
         "checkpoints": {name: rates(evaluation) for name, evaluation in chosen.items()},
-        "chance": dict.fromkeys(CHANCE) | {k: v for k, v in own.items() if _is_rate(v)},
+        "chance": _chance(own),
         **_gains(run, chosen),
     }
 
@@ -171,13 +171,25 @@ def _where(evaluations: Evaluations, keep: Callable[[Item], bool]) -> dict[str, 
 def _empty() -> dict[str, Any]:
     return {
         "checkpoints": {},
-        "chance": dict.fromkeys(CHANCE),
+        "chance": _unknown(),
         "chance_method": None,
         "sizes": {},
         "held_out_sizes": None,
         "gain": None,
         "gain_over_first": None,
     }
+
+
+def _chance(measured: Mapping[str, Any]) -> dict[str, float | None]:
+    """The rates of guessing; those of SAT, unknown, where nothing was measured.
+
+    A split of several tasks has none of its own: they stand with each task.
+    """
+    return {k: v for k, v in measured.items() if _is_rate(v)} if measured else _unknown()
+
+
+def _unknown() -> dict[str, float | None]:
+    return dict.fromkeys(CHANCE)
 
 
 def _is_rate(value: object) -> bool:

@@ -9,8 +9,10 @@ import ray.train
 from orchestrator.failures import is_user_mistake
 from orchestrator.quiet import prepare_environment
 from orchestrator.signals import Signals
+from reward_fns.sandbox import SandboxError
 from trainers.folders import SaveError
 from trainers.parallel import current_workers
+from trainers.programs import prepare_sandbox
 from trainers.run import Run, StopRequested, TrainingError
 from trainers.runtime import pick_device, prepare_torch
 from trainers.stages import run_course
@@ -25,12 +27,13 @@ def train_worker(config: dict[str, Any]) -> None:
         return  # A worker said that training cannot go on: starting again would not help.
     prepare_environment(verbose=config["verbose"])
     prepare_torch(config["threads"])
+    prepare_sandbox(config["course"].sandbox, config["threads"])
     try:
         run = _run(config, signals)
         run_course(config["course"], run)
     except StopRequested:
         return
-    except (ValueError, TrainingError, SaveError) as error:
+    except (ValueError, TrainingError, SaveError, SandboxError) as error:
         # Anything else is a crash, and so is a library's ValueError: these are tried again.
         mistake = isinstance(error, ValueError)
         if not mistake or is_user_mistake(error):

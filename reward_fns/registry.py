@@ -1,9 +1,17 @@
 """Every reward by name: a new task is one new file and one line here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reward_fns.records import Score
+from reward_fns.abd import (
+    abd_affine_reward_fn,
+    abd_reward_fn,
+    score_abd,
+    score_abd_affine,
+    score_abd_affine_batch,
+    score_abd_batch,
+)
+from reward_fns.records import Problem, Score
 from reward_fns.sat import (
     sat_affine_reward_fn,
     sat_fraction_reward_fn,
@@ -22,6 +30,14 @@ class Reward:
     task: str
     score: Callable[[str, str], Score]
     reward_fn: Callable[..., list[float | None]]
+    score_batch: Callable[[Sequence[str], Sequence[str]], list[Score]] | None = None
+    """Scores many at once, where that is more than one after another."""
+
+    def score_all(self, completions: Sequence[str], envs: Sequence[str]) -> list[Score]:
+        """Return the score of each completion to the problem of its env."""
+        if self.score_batch is not None:
+            return self.score_batch(completions, envs)
+        return [self.score(*row) for row in zip(completions, envs, strict=True)]
 
 
 REWARDS: dict[str, Reward] = {
@@ -30,10 +46,12 @@ REWARDS: dict[str, Reward] = {
         Reward("sat", "sat", score_sat, sat_reward_fn),
         Reward("sat_fraction", "sat", score_sat_fraction, sat_fraction_reward_fn),
         Reward("sat_affine", "sat", score_sat_affine, sat_affine_reward_fn),
+        Reward("abd", "abd", score_abd, abd_reward_fn, score_abd_batch),
+        Reward("abd_affine", "abd", score_abd_affine, abd_affine_reward_fn, score_abd_affine_batch),
     )
 }
 
-_OTHER_TASK = Score(None, "other_task")
+OTHER_TASK = Score(None, "other_task")
 
 
 def get_reward(name: str) -> Reward:
@@ -45,7 +63,34 @@ def get_reward(name: str) -> Reward:
         raise ValueError(f"reward {name!r} is not registered: use one of {known}") from None
 
 
+def choose_rewards(names: Sequence[str] | None) -> list[Reward]:
+    """Return the rewards of these names; without names each task's own, which is called like it."""
+    if names is None:
+        return [reward for reward in REWARDS.values() if reward.name == reward.task]
+    return [get_reward(name) for name in names]
+
+
+def score_each(reward: Reward, problems: Sequence[Problem], texts: Sequence[str]) -> list[Score]:
+    """Return the score of each problem's completion; value None for problems of other tasks."""
+    own = [i for i, problem in enumerate(problems) if problem.task == reward.task]
+    scores = [OTHER_TASK] * len(problems)
+    judged = reward.score_all([texts[i] for i in own], [problems[i].env for i in own])
+    for i, score in zip(own, judged, strict=True):
+        scores[i] = score
+    return scores
+
+
+def score_rows(
+    rewards: Sequence[Reward], problems: Sequence[Problem], texts: Sequence[str]
+) -> list[Score]:
+    """Return the score of each problem's completion by the first reward for its task."""
+    first = {reward.task: reward for reward in reversed(rewards)}
+    columns = [score_each(reward, problems, texts) for reward in first.values()]
+    rows = zip(*columns, strict=True)
+    return [next((s for s in row if s is not OTHER_TASK), OTHER_TASK) for row in rows]
+
+
 def score(reward_name: str, task: str, completion: str, env: str) -> Score:
     """Score a completion to a row of `task`; value None if the reward is for another task."""
     reward = get_reward(reward_name)
-    return reward.score(completion, env) if reward.task == task else _OTHER_TASK
+    return reward.score(completion, env) if reward.task == task else OTHER_TASK

@@ -135,10 +135,10 @@ class GrpoConfig(TrainingStage):
     type: Literal["grpo"]
     learning_rate: float = Field(1e-6, gt=0, le=1)
     """Peak learning rate of AdamW."""
-    reward_funcs: tuple[str, ...] = Field(("sat",), min_length=1)
-    """Names in the reward registry."""
+    reward_funcs: tuple[str, ...] | None = Field(None, min_length=1)
+    """Names in the reward registry; by default each task's own, which is called like the task."""
     reward_weights: tuple[float, ...] | None = None
-    """One weight for each reward function; 1 by default."""
+    """One weight for each of reward_funcs; 1 by default."""
     num_generations: int = Field(8, ge=2)
     """Completions sampled for each prompt: the group."""
     generation_batch_size: int = Field(256, ge=2)
@@ -189,10 +189,11 @@ class GrpoConfig(TrainingStage):
                 f"per_device_train_batch_size {size} is not a multiple of num_generations "
                 f"{self.num_generations}: groups are not split"
             )
-        if self.reward_weights is not None and len(self.reward_weights) != len(self.reward_funcs):
+        weights, functions = self.reward_weights, self.reward_funcs
+        if weights is not None and len(weights) != len(functions or ()):
             raise ValueError(
-                f"reward_weights has {len(self.reward_weights)} entries for "
-                f"{len(self.reward_funcs)} reward_funcs"
+                f"reward_weights has {len(weights)} entries for {len(functions or ())} "
+                "reward_funcs: give both with one entry each"
             )
         return self
 
@@ -207,8 +208,9 @@ class EvaluationConfig(Strict):
     """Which of the run's datasets."""
     splits: tuple[str, ...] = Field(("test",), min_length=1)
     """Splits to measure; the first is the one in the table."""
-    reward: str = "sat"
-    """Name in the reward registry; a completion is solved if it scores 1."""
+    reward_funcs: tuple[str, ...] | None = Field(None, min_length=1)
+    """Names in the reward registry, by default each task's own; a completion is solved if the
+    first one for its task gives it 1."""
     num_samples: int = Field(8, ge=1)
     """Sampled completions for each problem, beside the greedy one."""
     temperature: float = Field(1.0, gt=0)
@@ -221,6 +223,27 @@ class EvaluationConfig(Strict):
     """Problems decoded at once on a worker."""
     limit: int | None = Field(None, ge=1)
     """Measure only the first so many problems of each split."""
+
+
+class SandboxConfig(Strict):
+    """How programs are run that judge answers (ABD): each in a fresh process of a guarded server.
+
+    Without the guards of the kernel (see `clutch doctor`) nothing is run, unless mode is unsafe.
+    """
+
+    mode: Literal["guarded", "unsafe"] = "guarded"
+    """`unsafe` runs programs without the kernel's guards: only for programs and models you trust.
+    Every report says so."""
+    num_servers: int | None = Field(None, ge=1, le=256)
+    """Servers of each worker; as many as it has threads by default."""
+    wall_s: float = Field(5.0, gt=0, le=3600)
+    """Seconds after which a run is stopped."""
+    cpu_s: int = Field(4, ge=1, le=3600)
+    """CPU seconds after which a run is stopped."""
+    memory_bytes: int = Field(256 << 20, ge=32 << 20)
+    """Address space of a run."""
+    batch_s: float | None = Field(None, gt=0)
+    """Seconds after which the runs of a batch that are not done stay unscored."""
 
 
 def stage_name(stage: TrainingStage) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.config import EvaluationConfig, ModelConfig, StageConfig
+from trainers.config import EvaluationConfig, ModelConfig, SandboxConfig, StageConfig
 from trainers.folders import verify_folder
 
 BASE = "base"
@@ -19,6 +19,8 @@ class Course:
     evaluation: EvaluationConfig
     datasets: Mapping[str, Path]
     """Folder of each dataset by name."""
+    sandbox: SandboxConfig = SandboxConfig()
+    """How programs are run that judge answers."""
 
 
 def is_finished(run_folder: Path, name: str) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from reward_fns.records import Problem
-from reward_fns.registry import score
+from reward_fns.records import Problem, Score
+from reward_fns.registry import Reward, choose_rewards, score_rows
 from trainers.config import EvaluationConfig
 from trainers.data import encode_prompts, load_split
 from trainers.engine.rollout import Completion, Sampling
@@ -36,7 +36,7 @@ def answer_problems(
     sampling = Sampling(
         config.max_completion_length, policy.eos_token_ids, config.temperature, config.top_p
     )
-    rows = []
+    rewards, rows = choose_rewards(config.reward_funcs), []
     for start in range(0, len(problems), config.batch_size):
         batch = problems[start : start + config.batch_size]
         noise = uniforms(
@@ -44,7 +44,7 @@ def answer_problems(
             config.max_completion_length,
         )  # fmt: skip
         groups = engine.generate(prompts[start : start + len(batch)], noise, sampling, greedy=[0])
-        rows += [_row(policy, config, *pair) for pair in zip(batch, groups, strict=True)]
+        rows += _rows(policy, rewards, batch, groups)
         if progress:
             progress(len(rows), len(problems))
     return rows
@@ -129,10 +129,23 @@ def _of_all(progress: Progress, workers: Workers, total: int) -> Progress:
     return lambda done, _: progress(min(total, done * workers.world_size), total)
 
 
-def _row(
-    policy: Policy, config: EvaluationConfig, problem: Problem, completions: list[Completion]
-) -> dict[str, Any]:
-    answers = [_answer(policy, config, problem, completion) for completion in completions]
+def _rows(
+    policy: Policy, rewards: Sequence[Reward], problems: Sequence[Problem],
+    groups: Sequence[Sequence[Completion]],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Judge a batch of answers at once and write down one row for each problem."""
+    flat = [completion.token_ids for group in groups for completion in group]
+    texts = policy.tokenizer.batch_decode(flat, skip_special_tokens=True)
+    owners = [p for p, group in zip(problems, groups, strict=True) for _ in group]
+    scores = score_rows(rewards, owners, texts)
+    answers = iter(map(_answer, texts, scores, flat))
+    return [
+        _row(problem, [next(answers) for _ in group])
+        for problem, group in zip(problems, groups, strict=True)
+    ]
+
+
+def _row(problem: Problem, answers: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "id": problem.id,
         "task": problem.task,
@@ -146,14 +159,10 @@ def _row(
     }
 
 
-def _answer(
-    policy: Policy, config: EvaluationConfig, problem: Problem, completion: Completion
-) -> dict[str, Any]:
-    text = policy.tokenizer.decode(completion.token_ids, skip_special_tokens=True)
-    judged = score(config.reward, problem.task, str(text), problem.env)
+def _answer(text: str, judged: Score, token_ids: list[int]) -> dict[str, Any]:
     return {
         "text": text,
         "score": judged.value,
         "reason": judged.reason,
-        "num_tokens": len(completion.token_ids),
+        "num_tokens": len(token_ids),
     }

@@ -29,7 +29,7 @@ from trainers.models.load import Policy
 from trainers.records import StageRecords
 from trainers.rollout_log import Rollout
 from trainers.run import Run
-from trainers.scoring import SampledGroup, Scorer
+from trainers.scoring import RUN_ENDS, SampledGroup, Scorer
 from trainers.validation import Validation
 
 
@@ -56,6 +56,7 @@ class Grpo:
             replace(problems[i], prompt="", answer="", difficulty="") for i in prompts.indices
         ]
         self.prompts = prompts.prompt_ids
+        self.many_tasks = len({problem.task for problem in self.problems}) > 1
         self.counts = {
             "data/prompts_dropped": prompts.num_dropped,
             "data/prompts_truncated": prompts.num_truncated,
@@ -169,6 +170,13 @@ class Grpo:
         for group in groups:
             scored = group.rewards[~np.isnan(group.rewards)]
             means.add("reward/mean", float(scored.sum()), len(scored))
+            if self.many_tasks:
+                task = group.problem.task
+                means.add(f"reward/{task}", float(scored.sum()), len(scored))
+                means.add(f"groups/zero_variance_{task}", group.zero_variance)
+            ends = group.run_ends()
+            for end in RUN_ENDS if ends else ():
+                means.add(f"sandbox/{end}", ends.count(end), len(ends))
             if len(scored) > 1:
                 means.add("reward/std", float(scored.std(ddof=1)))
             means.add("reward/malformed", group.num_malformed, len(scored))

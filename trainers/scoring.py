@@ -1,20 +1,22 @@
 """Judge sampled completions: text, rewards, and the reason of each."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from reward_fns.records import Problem
-from reward_fns.registry import get_reward
+from reward_fns import abd
+from reward_fns.records import Problem, Score
+from reward_fns.registry import OTHER_TASK, choose_rewards, score_each
 from trainers.advantages import combine_rewards
 from trainers.config import GrpoConfig
 from trainers.engine.batches import Group
 from trainers.engine.rollout import Completion
 
-ANSWERED = frozenset({"correct", "unsatisfied_clause", "wrong_unsat"})
+RUN_ENDS = ("ok", "error", "timeout", "memory", "output", "sandbox")
+"""How the run of an ABD program ends; `sandbox` where that failed and the run tells nothing."""
+ANSWERED = frozenset({"correct", "unsatisfied_clause", "wrong_unsat", "wrong_output", *RUN_ENDS})
 """Reasons that are given to a well-formed answer; any other is a failure to parse."""
 
 
@@ -40,12 +42,19 @@ class SampledGroup(Group):
         lengths: np.ndarray = np.array([len(c) for c in self.completions]) * self.kept
         return lengths
 
+    def run_ends(self) -> list[str]:
+        """How the programs that judge the answers ended; none for tasks that run no programs."""
+        if self.problem.task != abd.TASK:
+            return []
+        ends = ["ok" if r in ("correct", "wrong_output") else r for r in self.reasons]
+        return [end for end in ends if end in RUN_ENDS]
+
 
 class Scorer:
     """The reward functions of a stage, ready to judge."""
 
     def __init__(self, config: GrpoConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.rewards = [get_reward(name) for name in config.reward_funcs]
+        self.rewards = choose_rewards(config.reward_funcs)
         self.weights = config.reward_weights or (1.0,) * len(self.rewards)
         self.tokenizer = tokenizer
 
@@ -55,42 +64,42 @@ class Scorer:
     ) -> list[SampledGroup]:  # fmt: skip
         """Return the groups with their texts, rewards and reasons."""
         flat = [completion.token_ids for group in sampled for completion in group]
-        texts = iter(self.tokenizer.batch_decode(flat, skip_special_tokens=True))
-        return [
-            self._group(problem, prompt, group, [next(texts) for _ in group])
-            for problem, prompt, group in zip(problems, prompts, sampled, strict=True)
-        ]
+        texts = self.tokenizer.batch_decode(flat, skip_special_tokens=True)
+        owners = [p for p, group in zip(problems, sampled, strict=True) for _ in group]
+        scores_FN = [score_each(reward, owners, texts) for reward in self.rewards]
+        values_FN = np.array([[_number(score) for score in row] for row in scores_FN])
+        rewards_N = combine_rewards(values_FN[:, None], self.weights)[0]
+        reasons = [_reason(row) for row in zip(*scores_FN, strict=True)]
+        groups, start = [], 0
+        for problem, prompt, group in zip(problems, prompts, sampled, strict=True):
+            own = slice(start, start + len(group))
+            groups.append(_group(problem, prompt, group, texts[own], rewards_N[own], reasons[own]))
+            start = own.stop
+        return groups
 
-    def _group(
-        self, problem: Problem, prompt: list[int], sampled: Sequence[Completion], texts: list[str]
-    ) -> SampledGroup:
-        judged = [
-            [self._judge(i, problem, text) for text in texts] for i in range(len(self.rewards))
-        ]
-        values = np.array([[value for value, _ in row] for row in judged])
-        rewards = combine_rewards(values[:, None], self.weights)[0]
-        reasons = [self._reason([row[i][1] for row in judged]) for i in range(len(texts))]
-        return SampledGroup(
-            prompt=prompt,
-            completions=[c.token_ids for c in sampled],
-            problem=problem,
-            sampler_logprobs=[c.logprobs for c in sampled],
-            truncated=[c.truncated for c in sampled],
-            texts=texts,
-            rewards=rewards,
-            reasons=reasons,
-            num_malformed=sum(r not in ANSWERED and r != "other_task" for r in reasons),
-            kept=np.ones(len(sampled), dtype=bool),
-        )
 
-    def _judge(self, index: int, problem: Problem, text: str) -> tuple[float, str]:
-        reward = self.rewards[index]
-        if reward.task != problem.task:
-            return math.nan, "other_task"
-        judged = reward.score(text, problem.env)
-        return (math.nan if judged.value is None else judged.value), judged.reason
+def _group(
+    problem: Problem, prompt: list[int], sampled: Sequence[Completion], texts: list[str],
+    rewards: np.ndarray, reasons: list[str],
+) -> SampledGroup:  # fmt: skip
+    return SampledGroup(
+        prompt=prompt,
+        completions=[c.token_ids for c in sampled],
+        problem=problem,
+        sampler_logprobs=[c.logprobs for c in sampled],
+        truncated=[c.truncated for c in sampled],
+        texts=texts,
+        rewards=rewards,
+        reasons=reasons,
+        num_malformed=sum(r not in ANSWERED and r != OTHER_TASK.reason for r in reasons),
+        kept=np.ones(len(sampled), dtype=bool),
+    )
 
-    @staticmethod
-    def _reason(reasons: list[str]) -> str:
-        """The reason of the first reward function that applies."""
-        return next((r for r in reasons if r != "other_task"), "other_task")
+
+def _number(score: Score) -> float:
+    return np.nan if score.value is None else score.value
+
+
+def _reason(scores: Sequence[Score]) -> str:
+    """The reason of the first reward function that applies."""
+    return next((s.reason for s in scores if s is not OTHER_TASK), OTHER_TASK.reason)

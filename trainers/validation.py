@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reward_fns.records import Problem
-from reward_fns.registry import score
+from reward_fns.registry import choose_rewards, score_rows
 from trainers.config import EvaluationConfig
 from trainers.engine.rollout import Sampling
 from trainers.engine.select import Engine
@@ -22,22 +22,35 @@ class Validation:
         config: EvaluationConfig, workers: Workers,
     ) -> None:  # fmt: skip
         self.policy, self.engine, self.config, self.workers = policy, engine, config, workers
+        self.rewards = choose_rewards(config.reward_funcs)
+        self.tasks = sorted({problem.task for problem in problems})
         self.problems = workers.share(problems)
         self.prompts = workers.share(encode_for_evaluation(policy, problems, config))
 
     def measure(self) -> dict[str, float]:
-        """Return the greedy solve rate over all workers, as `validation/solved`."""
-        solved = 0
+        """Return the greedy solve rate over all workers, as `validation/solved`.
+
+        Where there are several tasks, that of each stands beside it, as `validation/<task>`.
+        """
+        solved: list[bool] = []
         length, size = self.config.max_completion_length, self.config.batch_size
         sampling = Sampling(length, self.policy.eos_token_ids)
         for start in range(0, len(self.prompts), size):
             prompts = self.prompts[start : start + size]
             noise = np.zeros((len(prompts), 1, length))
             groups = self.engine.generate(prompts, noise, sampling, greedy=[0])
+            texts = self.policy.tokenizer.batch_decode(
+                [completion.token_ids for (completion,) in groups], skip_special_tokens=True
+            )
             problems = self.problems[start : start + size]
-            for problem, (completion,) in zip(problems, groups, strict=True):
-                text = self.policy.tokenizer.decode(completion.token_ids, skip_special_tokens=True)
-                judged = score(self.config.reward, problem.task, str(text), problem.env)
-                solved += judged.value == 1
-        total, count = self.workers.sum([solved, len(self.problems)])
-        return {"validation/solved": total / max(count, 1)}
+            solved += [s.value == 1 for s in score_rows(self.rewards, problems, texts)]
+        rates = {"validation/solved": self._rate(solved, self.tasks)}
+        if len(self.tasks) > 1:
+            rates |= {f"validation/{task}": self._rate(solved, [task]) for task in self.tasks}
+        return rates
+
+    def _rate(self, solved: Sequence[bool], tasks: Sequence[str]) -> float:
+        """The share of solved problems of these tasks, over all workers."""
+        own = [s for s, p in zip(solved, self.problems, strict=True) if p.task in tasks]
+        total, count = self.workers.sum([sum(own), len(own)])
+        return total / max(count, 1)

@@ -14,8 +14,11 @@ from orchestrator.quiet import prepare_environment
 from orchestrator.result import evaluation_result
 from orchestrator.run_files import read_json, write_text
 from orchestrator.table import print_splits
-from reward_fns.registry import get_reward
+from reward_fns.registry import choose_rewards
 from trainers.config import EvaluationConfig, resolve_checkpoint
+
+FLAGS = {"dataset": "data", "splits": "split", "reward_funcs": "reward"}
+"""Options that are not called as the config's fields."""
 
 
 def evaluate(
@@ -24,7 +27,7 @@ def evaluate(
     *,
     data: Path,
     split: tuple[str, ...] = ("test",),
-    reward: str = "sat",
+    reward: tuple[str, ...] = (),
     num_samples: int = 8,
     temperature: float = 1.0,
     top_p: float = 1.0,
@@ -47,7 +50,8 @@ def evaluate(
     split
         Split to measure; may be given several times.
     reward
-        Name in the reward registry; a completion is solved if it scores 1.
+        Name in the reward registry; may be given several times. A completion is solved if the first
+        one for its task gives it 1. Each task's own by default.
     num_samples
         Sampled completions for each problem, beside the greedy one.
     temperature
@@ -73,7 +77,7 @@ def evaluate(
         {
             "dataset": str(data),
             "splits": list(split),
-            "reward": reward,
+            "reward_funcs": list(reward) or None,
             "num_samples": num_samples,
             "temperature": temperature,
             "top_p": top_p,
@@ -101,12 +105,12 @@ def evaluate(
 def _config(given: dict[str, Any]) -> EvaluationConfig:
     """Check the options as a config is checked; those left out take its defaults."""
     chosen = {key: value for key, value in given.items() if value is not None}
-    return config_from(EvaluationConfig, chosen, flags={"dataset": "data", "splits": "split"})
+    return config_from(EvaluationConfig, chosen, flags=FLAGS)
 
 
-def _check(reward: str, checkpoint: Path, data: Path) -> None:
+def _check(rewards: tuple[str, ...], checkpoint: Path, data: Path) -> None:
     """Refuse what is not there before anything heavy is loaded."""
-    get_reward(reward)
+    choose_rewards(rewards)
     resolve_checkpoint(checkpoint)
     if not (data / "manifest.json").is_file():
         raise ValueError(f"no dataset at {data}: a dataset's folder holds manifest.json")

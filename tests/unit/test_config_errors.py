@@ -47,7 +47,11 @@ REPLACED = [
     ("evaluation: {dataset: main}", "evaluation:", "17:1 evaluation is null: use a mapping"),
     ("{dataset: main}", "{dataset: men}", '17:23 no dataset is called "men": datasets has main'),
     ("{dataset: main}", "{dataset: main, splits: [dev]}", '17:38 dataset main has no split "dev"'),
-    ("{dataset: main}", "{dataset: main, reward: st}", '17:37 no reward is called "st": use sat'),
+    (
+        "{dataset: main}",
+        "{dataset: main, reward_funcs: [st]}",
+        '17:44 no reward is called "st": use sat',
+    ),
     ("max_steps: 30", "max_steps: 30\n    reward_funcs: [sat, x]", '17:25 no reward is called "x"'),
     ("type: grpo", "type: grpo\n    name: sft", '15:11 2 stages are called "sft": set name'),
     ("name: small", "name: ../x", '1:7 name is "../x": must match'),

@@ -3,16 +3,50 @@
 import pytest
 
 from reward_fns.answers import completion_text, final_answer
-from reward_fns.registry import REWARDS, get_reward, score
+from reward_fns.records import Problem
+from reward_fns.registry import REWARDS, choose_rewards, get_reward, score, score_rows
 
 ENV = '{"num_vars":2,"k":2,"clauses":[[1,2]],"satisfiable":true}'
 
 
+RIGHT = {
+    "sat": ("x1=True, x2=True", ENV),
+    "abd": ("<INPUT>5</INPUT>", '{"program":"print(int(input()) + 4)","expected_output":"9"}'),
+}
+
+
 def test_every_reward_scores_a_right_answer():
     for name, reward in REWARDS.items():
+        answer, env = RIGHT[reward.task]
         assert reward.name == name
-        assert score(name, reward.task, "x1=True, x2=True", ENV).value == 1.0
-        assert reward.reward_fn(completions=["x1=1, x2=1"], task=["sat"], env=[ENV]) == [1.0]
+        assert score(name, reward.task, answer, env).value == 1.0
+        assert reward.reward_fn(completions=[answer], task=[reward.task], env=[env]) == [1.0]
+
+
+def test_without_names_each_task_is_scored_by_its_own_reward():
+    assert [reward.name for reward in choose_rewards(None)] == list(RIGHT)
+    tasks = ["abd", "sat", "other", "abd"]
+    problems = [Problem("", t, "", 0, "", "", RIGHT.get(t, ("", ""))[1], "") for t in tasks]
+    texts = [RIGHT["abd"][0], RIGHT["sat"][0], "text", "no input"]
+    scores = score_rows(choose_rewards(None), problems, texts)
+    assert [s.value for s in scores] == [1.0, 1.0, None, 0.0]
+    assert [s.reason for s in scores] == ["correct", "correct", "other_task", "no_input"]
+
+
+def test_the_first_reward_for_a_task_is_the_one_that_counts():
+    problem = Problem(
+        "",
+        "sat",
+        "",
+        0,
+        "",
+        "",
+        '{"num_vars":2,"k":2,"clauses":[[1,2],[-1,2]],"satisfiable":true}',
+        "",
+    )
+    half = "x1=True, x2=False"
+    for names, value in ((("sat_fraction", "sat"), 0.5), (("sat", "sat_fraction"), 0.0)):
+        assert score_rows(choose_rewards(names), [problem], [half])[0].value == value
 
 
 def test_another_tasks_row_gets_no_score():
@@ -21,7 +55,9 @@ def test_another_tasks_row_gets_no_score():
 
 
 def test_an_unknown_reward_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match=r"'sta' is not registered.*sat, sat_affine, sat_fraction"):
+    with pytest.raises(
+        ValueError, match=r"'sta' is not registered.*abd, abd_affine, sat, sat_affine, sat_fraction"
+    ):
         get_reward("sta")
 
 

@@ -17,7 +17,6 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 from trl import GRPOConfig, GRPOTrainer
 
-from reward_fns.registry import get_reward
 from tests.small_policy import gradients, make_grpo, nudge
 from trainers.grpo import Grpo
 from trainers.metrics import Means
@@ -45,7 +44,7 @@ def make_trl(grpo: Grpo, folder: Path) -> GRPOTrainer:
     )  # fmt: skip
     model: PreTrainedModel = copy.deepcopy(grpo.policy.model)
     trainer = GRPOTrainer(
-        model, [get_reward(name).reward_fn for name in config.reward_funcs], args,
+        model, [reward.reward_fn for reward in grpo.scorer.rewards], args,
         train_dataset=Dataset.from_dict({"prompt": ["="] * config.generation_batch_size}),
         processing_class=copy.deepcopy(grpo.policy.tokenizer),
     )  # fmt: skip

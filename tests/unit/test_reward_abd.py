@@ -1,0 +1,164 @@
+"""What an ABD answer is worth: any input that reproduces the output, run in the sandbox."""
+
+import json
+import time
+
+import pytest
+
+from reward_fns.abd import (
+    abd_affine_reward_fn,
+    abd_reward_fn,
+    score_abd,
+    score_abd_affine,
+    score_abd_batch,
+)
+from reward_fns.program_runs import configure_runs
+from reward_fns.sandbox import Limits, shared_sandbox
+from tests.task_template import HOSTILE
+
+
+def env_of(program: str, expected_output: str) -> str:
+    return json.dumps({"program": program, "expected_output": expected_output})
+
+
+MODULO = env_of("n = int(input())\nprint(n % 3)", "1\n")
+ECHO = env_of("import sys\nprint(sys.stdin.read(), end='')", "a\n b\n")
+
+
+@pytest.fixture(autouse=True)
+def default_settings():
+    yield
+    configure_runs()
+
+
+@pytest.mark.parametrize("number", ["1", "4", "-2", " 7 ", "3_1"])
+def test_any_input_that_gives_the_output_is_right(number):
+    assert score_abd(f"<INPUT>{number}</INPUT>", MODULO).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("<INPUT>3</INPUT>", "wrong_output"),
+        ("<INPUT>one</INPUT>", "error"),
+        ("<INPUT></INPUT>", "error"),
+        ("1", "no_input"),
+        ("<INPUT>1", "no_input"),
+        ("<think><INPUT>1</INPUT>", "no_input"),
+    ],
+)
+def test_another_answer_scores_0_and_says_why(answer, reason):
+    score = score_abd(answer, MODULO)
+    assert (score.value, score.reason) == (0.0, reason)
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("print(1)\nraise ValueError", "error"),
+        ("print(1)\nexit(0)", "error"),
+        ("import os\nprint(1, flush=True)\nos._exit(0)", "error"),
+        ("print(1)\nwhile True: pass", "timeout"),
+        ("print(1)\nx = 'x' * (1 << 30)", "memory"),
+        ("print(1)\nwhile True: print(1)", "output"),
+        ("print(1", "error"),
+    ],
+)
+def test_a_program_that_does_not_end_well_scores_0_whatever_it_printed(program, reason):
+    configure_runs(Limits(wall_s=2.0, cpu_s=1))
+    score = score_abd("<INPUT>1</INPUT>", env_of(program, "1\n"))
+    assert (score.value, score.reason) == (0.0, reason)
+
+
+def test_lines_are_compared_without_trailing_blanks_only():
+    assert score_abd("<INPUT>\na  \n b\n\n</INPUT>", ECHO).value == 1.0
+    assert score_abd("<INPUT>\na\nb\n</INPUT>", ECHO).value == 0.0
+
+
+def test_the_answer_cannot_see_what_is_expected():
+    program = "print(eval(input()))"
+    for attack in (
+        "[o for o in __import__('gc').get_objects() if isinstance(o, str) and 'secret' in o]",
+        "open('/proc/self/environ').read()",
+        "__import__('os').popen('env').read()",
+    ):
+        assert score_abd(f"<INPUT>{attack}</INPUT>", env_of(program, "secret-4711\n")).value == 0.0
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_text_scores_0_and_raises_nothing(text):
+    assert score_abd(text, MODULO).value == 0.0
+    assert score_abd(f"<INPUT>{text}</INPUT>", MODULO).value == 0.0
+    assert score_abd_affine(f"<INPUT>{text}", MODULO).value in (0.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    "env",
+    ["", "[]", "{}", '{"program":"x"}', '{"program":" ","expected_output":"1"}',
+     '{"program":"print()","expected_output":"\\n"}', '{"program":1,"expected_output":"1"}'],
+)  # fmt: skip
+def test_a_broken_env_is_our_own_mistake_and_raises(env):
+    with pytest.raises(ValueError, match="env"):
+        score_abd("<INPUT>1</INPUT>", env)
+
+
+def test_rows_of_other_tasks_get_none_and_chats_are_read():
+    chat = [{"role": "assistant", "content": "<INPUT>1</INPUT>"}]
+    rewards = abd_reward_fn(
+        completions=[chat, "anything", "<INPUT>2</INPUT>"],
+        task=["abd", "sat", "abd"],
+        env=[MODULO, "no env of ours", MODULO],
+    )
+    assert rewards == [1.0, None, 0.0]
+    assert abd_reward_fn(completions=["<INPUT>1</INPUT>"], env=[MODULO]) == [1.0]
+
+
+def test_equal_runs_are_made_once_and_remembered():
+    program = "n = int(input())\nprint(n * 2)  # of this test alone"
+    before = sum(shared_sandbox().counts.values())
+    envs = [env_of(program, "10\n")] * 30
+    answers = ["<INPUT>5</INPUT>", "<INPUT> 5 </INPUT>", "<INPUT>6</INPUT>"] * 10
+    for _ in range(2):
+        assert [s.value for s in score_abd_batch(answers, envs)] == [1.0, 1.0, 0.0] * 10
+    assert sum(shared_sandbox().counts.values()) - before == 2
+
+
+def test_a_batch_ends_at_its_deadline_and_leaves_the_rest_unscored():
+    configure_runs(Limits(wall_s=30.0, cpu_s=30), batch_s=1.5)
+    envs = [env_of(f"n = {i}\nwhile True: pass", "1\n") for i in range(6)]
+    started = time.monotonic()
+    scores = score_abd_batch(["<INPUT>1</INPUT>"] * 6, envs)
+    assert time.monotonic() - started < 10
+    assert [(s.value, s.reason) for s in scores] == [(None, "sandbox")] * 6
+    assert score_abd("<INPUT>1</INPUT>", MODULO).value == 1.0
+
+
+def test_a_batch_needs_a_positive_deadline():
+    with pytest.raises(ValueError, match="batch_s 0 is not positive"):
+        configure_runs(batch_s=0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ("<INPUT>abc</INPUT>", 1.0),
+        ("<INPUT>abd</INPUT>", 0.3 + 0.6 * 3 / 4),
+        ("<INPUT>xyz</INPUT>", 0.3 + 0.6 * 1 / 4),
+        ("<INPUT></INPUT>", 0.2),
+        ("<INPUT>abc", 0.1),
+        ("abc", 0.0),
+    ],
+)
+def test_affines_shaped_reward(answer, value):
+    env = env_of("print(input())", "abc\n")
+    assert score_abd_affine(answer, env).value == pytest.approx(value)
+    assert abd_affine_reward_fn(completions=[answer], env=[env]) == [pytest.approx(value)]
+
+
+def test_affines_reward_never_reaches_1_by_likeness_and_minds_stderr():
+    expected = "a" * 1000 + "\n"
+    likely = score_abd_affine("<INPUT>x</INPUT>", env_of(f"print('{'a' * 999}b')", expected))
+    assert likely.value == pytest.approx(0.3 + 0.6 * 1000 / 1001)
+    program = "import sys\nprint(input())\nprint('warning', file=sys.stderr)"
+    assert score_abd_affine("<INPUT>1</INPUT>", env_of(program, "1\n")).value == 0.2
+    assert score_abd("<INPUT>1</INPUT>", env_of(program, "1\n")).value == 1.0
