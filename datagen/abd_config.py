@@ -119,15 +119,20 @@ class RunDemonstrationConfig(Strict):
     """Share of the problems with runs (an input and its output); the others get random inputs."""
 
 
-class AbdSplitConfig(Strict):
-    """One split of a dataset of ABD problems."""
+class AbdShareConfig(Strict):
+    """What one split's ABD problems may be told."""
 
-    num_problems: Annotated[int, Field(ge=1, le=1_000_000_000)] | Literal["all"]
-    """Number of problems; all of a file of programs that the other splits leave."""
     levels: tuple[LevelConfig, ...] | None = Field(None, min_length=1)
     """Levels of this split; the programs' own by default."""
     demonstrations: RunDemonstrationConfig | None = None
     """Make demonstration rows in place of problems with certified answers."""
+
+
+class AbdSplitConfig(AbdShareConfig):
+    """One split of a dataset of ABD problems."""
+
+    num_problems: Annotated[int, Field(ge=1, le=1_000_000_000)] | Literal["all"]
+    """Number of problems; all of a file of programs that the other splits leave."""
 
 
 AbdSplits = dict[
@@ -149,9 +154,7 @@ class RunLimitsConfig(Strict):
     @property
     def sandbox(self) -> Limits:
         """The limits of the sandbox; streams are as long as it allows by default."""
-        return Limits(
-            wall_s=self.wall_s, cpu_s=self.cpu_s, memory_bytes=self.memory_mb << 20
-        )
+        return Limits(wall_s=self.wall_s, cpu_s=self.cpu_s, memory_bytes=self.memory_mb << 20)
 
 
 class AbdProblems(Strict):

@@ -12,10 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from datagen.abd import TASK as ABD
 from datagen.abd_config import AbdConfig, ProceduralPrograms
 from datagen.abd_given_source import AbdGivenSource
 from datagen.abd_source import AbdSource
-from datagen.config import DatasetConfig, DimacsConfig, PathConfig, SatConfig
+from datagen.config import DatasetConfig, DimacsConfig, MixConfig, PathConfig, SatConfig
 from datagen.dimacs_source import DimacsSource
 from datagen.manifest import (
     FORMAT,
@@ -28,7 +29,9 @@ from datagen.manifest import (
     read_split,
     verify_dataset,
 )
+from datagen.mix_source import MixSource
 from datagen.replies import OpenResponder
+from datagen.sat import TASK as SAT
 from datagen.sat_source import SatSource
 from datagen.shards import sync, whole_folder
 from datagen.source import Progress, Source, Written
@@ -78,11 +81,17 @@ def dataset_folder(config: DatasetConfig, folder: Path) -> Path:
 
 
 def _source(
-    config: SatConfig | AbdConfig | DimacsConfig, seed: int, open_responder: OpenResponder | None
+    config: SatConfig | AbdConfig | MixConfig | DimacsConfig,
+    seed: int,
+    open_responder: OpenResponder | None,
 ) -> Source:
     if isinstance(config, DimacsConfig):
         return DimacsSource(config, seed)
     own = seed if config.seed is None else config.seed
+    if isinstance(config, MixConfig):
+        parts = {SAT: config.sat_config(), ABD: config.abd_config()}
+        sources = {t: _source(part, own, open_responder) for t, part in parts.items() if part}
+        return MixSource(config, sources, own)
     if isinstance(config, SatConfig):
         return SatSource(config, own)
     if isinstance(config.programs, ProceduralPrograms):

@@ -25,6 +25,9 @@ SCHEMA = pa.schema(
 )
 
 
+Rates = dict[str, float] | dict[str, dict[str, float]]
+
+
 class Record(BaseModel):
     """A frozen part of a manifest."""
 
@@ -75,8 +78,9 @@ class Manifest(Record):
     splits: dict[str, SplitInfo]
     difficulty: dict[str, dict[str, int]]
     """Problems of each split by difficulty label."""
-    chance: dict[str, dict[str, float]]
-    """Success rates of answers that do not look at the problem, for each split."""
+    chance: dict[str, Rates]
+    """Success rates of answers that do not look at the problem, for each split; by task, where
+    there are several."""
     chance_method: dict[str, str]
     """Whether the rates of random answers are `exact`, or `sampled` where all are too many."""
     dropped: dict[str, int]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from datagen.manifest import RepliesInfo, SplitInfo
+from datagen.manifest import Rates, RepliesInfo, SplitInfo
 
 Progress = Callable[[str, int, int], None]
 """Called with a split, its problems done so far, and all of its problems."""
@@ -15,10 +15,12 @@ Progress = Callable[[str, int, int], None]
 class Baselines(Protocol):
     """What a split's problems are worth without solving them."""
 
-    method: str
+    @property
+    def method(self) -> str:
+        """Whether the rates of random answers are exact or sampled."""
 
-    def rates(self) -> dict[str, float]:
-        """Return the success rate of each baseline."""
+    def rates(self) -> Rates:
+        """Return the success rate of each baseline; by task, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from datagen.abd_config import AbdConfig
-from datagen.config import DatasetConfig, DimacsConfig, SatConfig
+from datagen.config import AbdConfig, DatasetConfig, DimacsConfig, MixConfig, SatConfig
 from orchestrator.config_errors import config_error
 from orchestrator.yaml_source import DataPath, Document, apply_overrides, load_yaml, to_yaml
 from reward_fns.registry import REWARDS
@@ -199,7 +198,7 @@ class RunConfig(Strict):
 
 def _split_names(dataset: DatasetConfig) -> tuple[str, ...]:
     """Splits that the dataset will have; none if only its folder knows."""
-    if isinstance(dataset, SatConfig | AbdConfig):
+    if isinstance(dataset, SatConfig | AbdConfig | MixConfig):
         return tuple(dataset.splits)
     return (dataset.split,) if isinstance(dataset, DimacsConfig) else ()
 

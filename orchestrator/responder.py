@@ -15,8 +15,9 @@ from pathlib import Path
 
 import stamina
 
-from datagen.abd_config import AbdConfig
+from datagen.abd_config import AbdProblems
 from datagen.config import DatasetConfig
+from datagen.mix_config import MixConfig
 from datagen.proposal_config import ProposalsConfig
 from datagen.replies import BUDGET_SPENT, Question, Reply
 from orchestrator.api_key import ApiKey, find_api_key
@@ -37,8 +38,9 @@ def open_responder(config: ProposalsConfig, journal: Path) -> Iterator["ChatResp
 
 def check_api_key(config: DatasetConfig) -> None:
     """Raise ValueError if a dataset needs a language model whose key is not in the environment."""
-    if isinstance(config, AbdConfig) and config.proposals is not None:
-        find_api_key(config.proposals.base_url)
+    problems = config.abd if isinstance(config, MixConfig) else config
+    if isinstance(problems, AbdProblems) and problems.proposals is not None:
+        find_api_key(problems.proposals.base_url)
 
 
 class _BudgetSpent(Exception):
