@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from reward_fns.abductions import same_output
 
 TASK = "abd"
-NUM_SCREENED = 20
+NUM_SCREENED = 16
 """Random inputs on which a generated program is tried."""
 
 
@@ -52,7 +52,9 @@ def unfit(
 
 def solves(expected: str, actual: str | None) -> bool:
     """Tell whether a run printed what was expected."""
-    return actual is not None and same_output(expected, actual)
+    if actual is None or actual.split() != expected.split():
+        return False  # the quicker look: what differs in words is not the same
+    return same_output(expected, actual)
 
 
 def fingerprint(program: str, output: str) -> int:

@@ -92,23 +92,17 @@ class AbdDraw:
         return levels[stream.weighted([level.weight for level in levels])]
 
     def _propose(self, split: str, items: Sequence[Item]) -> None:
-        """Find each item's next problem, whatever others have taken."""
+        """Find each item's next problem, if it has draws left, whatever others have taken."""
         pending = list(items)
-        while pending:
+        while pending := [item for item in pending if item.attempt < MAX_ATTEMPTS]:
             drawn = [self._drawn(split, item) for item in pending]
             outputs = self._run([(draft, inputs) for draft, inputs in drawn])
             certified = self._certified(drawn, outputs)
-            left = []
             for item, (draft, inputs), own, sure in zip(
                 pending, drawn, outputs, certified, strict=True
             ):
                 self._judge(item, draft, inputs, own, sure)
-                if not item.waiting:
-                    left.append(item)
-            for item in left:
-                if item.attempt >= MAX_ATTEMPTS:
-                    raise self._exhausted(split, item)
-            pending = left
+            pending = [item for item in pending if item.missed]
 
     def _drawn(self, split: str, item: Item) -> tuple[Draft, tuple[str, ...]]:
         """The item's next draw: a program, and its inputs in the order of `Problem.outputs`."""
@@ -143,6 +137,7 @@ class AbdDraw:
     ) -> None:
         """Keep the draw as the item's problem, or count why not; go on to the next attempt."""
         gold, output, others = inputs[0], outputs[0], outputs[2 : 2 + NUM_SCREENED]
+        attempt, item.attempt = item.attempt, item.attempt + 1
         reason = None if sure else "unstable"
         reason = reason or unfit(
             gold, output, outputs[1], outputs[-1], others, self.problems.max_chance
@@ -154,7 +149,7 @@ class AbdDraw:
             place = next(i for i, other in enumerate(others) if not solves(output, other))
             item.waiting.append(
                 Problem(
-                    attempt=item.attempt,
+                    attempt=attempt,
                     draft=draft,
                     stdin=gold,
                     output=output,
@@ -166,7 +161,6 @@ class AbdDraw:
                 )
             )
             item.missed.clear()
-        item.attempt += 1
 
     def _misfit(self, draft: Draft, gold: str, output: str) -> str | None:
         """Why the config has no use for a problem, or None."""
@@ -184,18 +178,20 @@ class AbdDraw:
     def _claim(self, split: str, items: Sequence[Item]) -> None:
         """Give each item, in order, its first problem that is not taken."""
         own = self.taken.setdefault(split, set())
+        self._propose(split, self._lacking(items))
         for place, item in enumerate(items):
             while item.problem is None:
                 if not item.waiting:
-                    self._propose(split, self._stuck(items[place:]))
+                    if item.attempt >= MAX_ATTEMPTS:
+                        raise self._exhausted(split, item)
+                    self._propose(split, self._lacking(items[place:]))
+                    continue
                 problem = item.waiting.popleft()
                 self.dropped.update(problem.missed)
                 owner = self.owner(problem.mark)
                 if owner is None:
                     item.problem = problem
                     own.add(problem.mark)
-                elif item.attempt >= MAX_ATTEMPTS and not item.waiting:
-                    raise self._exhausted(split, item)
                 else:
                     self.dropped["duplicates" if owner == split else "leaks"] += 1
 
@@ -207,19 +203,27 @@ class AbdDraw:
         """The split that has taken a problem, or None."""
         return next((name for name, taken in self.taken.items() if mark in taken), None)
 
-    def _stuck(self, items: Sequence[Item]) -> list[Item]:
-        """The first item, and those after it whose problems found so far are all taken."""
-        return [
-            item
-            for item in items
-            if all(self.owner(problem.mark) is not None for problem in item.waiting)
-        ]
+    def _lacking(self, items: Sequence[Item]) -> list[Item]:
+        """The items that would find all of their problems taken, if each took its first free one.
+
+        What they lack is then found together, for all that it is claimed one by one.
+        """
+        marks: set[int] = set()
+        lacking = []
+        for item in items:
+            for problem in item.waiting:
+                if problem.mark not in marks and self.owner(problem.mark) is None:
+                    marks.add(problem.mark)
+                    break
+            else:
+                lacking.append(item)
+        return lacking
 
     def _exhausted(self, split: str, item: Item) -> ValueError:
         missed = Counter(item.missed) + self.dropped
         reasons = ", ".join(f"{count} {reason}" for reason, count in missed.most_common(4))
         return ValueError(
-            f"splits.{split}: no further problem of level {item.level.label} in {MAX_ATTEMPTS} draws "
-            f"(left out so far: {reasons}): ask for fewer problems, raise max_chance, or widen "
+            f"splits.{split}: no further problem of level {item.level.label} in {MAX_ATTEMPTS} "
+            f"draws (left out so far: {reasons}): ask for fewer problems, raise max_chance, or widen "
             f"the level's range of values"
         )

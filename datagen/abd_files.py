@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datagen.manifest import file_sha256
+
 RL_PYTHON, CRUXEVAL = ("program", "inputs", "output"), ("code", "input", "output")
 
 
@@ -111,25 +113,27 @@ class ParquetFile(GivenFile):
 
     def __init__(self, path: Path, columns: tuple[str, str, str]) -> None:
         super().__init__(path, columns)
-        with _opened(path) as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        _opened(path).close()
+        self.sha256 = file_sha256(path)
         try:
             found = pq.read_schema(path).names
             _check_columns(str(path), found, columns)
             self._table = pq.read_table(path, columns=list(columns), memory_map=True)
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(f"{path} is not a Parquet file: {error}") from None
-        for number, row in enumerate(self._table.to_pylist()):
-            count = self._num_cases(f"{path} row {number}", row)
-            self._places += [(number, pair) for pair in range(count)]
+        number = 0
+        for batch in self._table.to_batches(max_chunksize=1024):
+            for row in batch.to_pylist():
+                count = self._num_cases(f"{path} row {number}", row)
+                self._places += [(number, pair) for pair in range(count)]
+                number += 1
 
     def cases(self, places: Sequence[int]) -> list[Case]:
         """Read the cases at these places."""
         chosen = [self._places[place] for place in places]
-        rows = self._table.take([number for number, _ in chosen]).to_pylist()
+        rows = self._table.take(pa.array([number for number, _ in chosen])).to_pylist()
         return [
-            self._case(number, row, pair)
-            for (number, pair), row in zip(chosen, rows, strict=True)
+            self._case(number, row, pair) for (number, pair), row in zip(chosen, rows, strict=True)
         ]
 
 

@@ -75,9 +75,7 @@ class GivenDraw:
         self._num_wanted = CHUNK_CASES
         self._rest = self._stream(self._order(shuffled))
 
-    def problems_of(
-        self, split: str, count: int | None, chance: AbdChance
-    ) -> Iterator[Certified]:
+    def problems_of(self, split: str, count: int | None, chance: AbdChance) -> Iterator[Certified]:
         """Yield the split's problems: `count` of them, or all that are left."""
         taken = 0
         while count is None or taken < count:
@@ -108,9 +106,7 @@ class GivenDraw:
             places.sort(key=keys.__getitem__)
         return places
 
-    def _stream(
-        self, places: Sequence[int]
-    ) -> Iterator[tuple[Certified, list[str | None] | None]]:
+    def _stream(self, places: Sequence[int]) -> Iterator[tuple[Certified, list[str | None] | None]]:
         """Yield the cases that make problems, with their outputs on the inputs of `_trials`."""
         num_measured = start = 0
         while start < len(places):

@@ -99,7 +99,11 @@ def _demonstrations(
 
 
 def _runs(
-    draw: AbdDraw, split: str, problem: Problem, inputs: Sequence[str], outputs: Sequence[str | None]
+    draw: AbdDraw,
+    split: str,
+    problem: Problem,
+    inputs: Sequence[str],
+    outputs: Sequence[str | None],
 ) -> list[tuple[str, str]]:
     """Prompts and answers of a program's runs."""
     program = compact_words(problem.draft.text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from reward_fns.sandbox import Limits, Result, SandboxError, shared_sandbox
 
-JOBS, JOB_CHARS = 48, 200_000
+JOBS, JOB_CHARS = 192, 250_000
 """Most programs of one request, and most characters of programs and inputs."""
 
 HARNESS = """\

@@ -89,9 +89,7 @@ Requirements for the data within the tags:
 Please analyze the program and provide the required input:"""
 
 
-def affine_prompt(
-    program: str, output: str, example: str, wording: str = AFFINE_STDIN
-) -> str:
+def affine_prompt(program: str, output: str, example: str, wording: str = AFFINE_STDIN) -> str:
     """Write the prompt of a problem; `example` shows the tags and must not be a solution."""
     return wording.format(
         program=program,

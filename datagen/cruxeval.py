@@ -7,7 +7,7 @@ Beside literals an argument may be a plain expression of literals: operators, me
 types, lambda, range, and data that the code defines; some of CRUXEval's own inputs are such.
 """
 
-CANONICAL = '''
+CANONICAL = """
 def _canonical(value):
     if isinstance(value, complex) and not value.imag:
         value = value.real
@@ -36,9 +36,9 @@ def _canonical(value):
     if value is None or value is Ellipsis:
         return repr(value)
     raise TypeError("not a value of literals: " + type(value).__name__)
-'''
+"""
 
-_CALL = '''
+_CALL = """
 def _main():
     import ast, contextlib, copy, io, sys
 
@@ -80,9 +80,15 @@ def _main():
 
 
 _main()
-'''
+"""
 
-EXPECTED_PROGRAM = f"{CANONICAL}\n\nimport ast, sys\n\nprint(_canonical(ast.literal_eval(sys.stdin.read().strip())))\n"
+_EXPECTED = """
+import ast, sys
+
+print(_canonical(ast.literal_eval(sys.stdin.read().strip())))
+"""
+
+EXPECTED_PROGRAM = f"{CANONICAL}\n{_EXPECTED}"
 """Reads a recorded output and prints it as programs print their results."""
 
 

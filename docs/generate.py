@@ -14,6 +14,16 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from rich.console import Console
 
+from datagen.abd_config import (
+    AbdConfig,
+    AbdSplitConfig,
+    CruxevalPrograms,
+    GivenPrograms,
+    LevelConfig,
+    ProceduralPrograms,
+    RunDemonstrationConfig,
+    RunLimitsConfig,
+)
 from datagen.config import (
     DemonstrationConfig,
     DimacsConfig,
@@ -39,7 +49,15 @@ from trainers.config import (
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 100
-COMMANDS = ("run", "datagen sat", "evaluate", "generate", "report", "evidence validate")
+COMMANDS = (
+    "run",
+    "datagen sat",
+    "datagen abd",
+    "evaluate",
+    "generate",
+    "report",
+    "evidence validate",
+)
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The run", RunConfig),
     ("model, type: tiny", TinyModelConfig),
@@ -49,6 +67,14 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("splits.NAME", SplitConfig),
     ("demonstrations", DemonstrationConfig),
     ("datasets.NAME, type: dimacs", DimacsConfig),
+    ("datasets.NAME, type: abd", AbdConfig),
+    ("programs, type: procedural", ProceduralPrograms),
+    ("an entry of levels", LevelConfig),
+    ("programs, type: jsonl or parquet", GivenPrograms),
+    ("programs, type: cruxeval", CruxevalPrograms),
+    ("splits.NAME of type abd", AbdSplitConfig),
+    ("demonstrations of type abd", RunDemonstrationConfig),
+    ("limits", RunLimitsConfig),
     ("datasets.NAME, type: path", PathConfig),
     ("a stage, type: sft", SftConfig),
     ("a stage, type: grpo", GrpoConfig),
@@ -149,6 +175,8 @@ def _values(model: type[BaseModel], name: str) -> str:
 
 
 def _kind(schema: dict[str, Any]) -> str:
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     words = {

@@ -38,6 +38,8 @@ class TinyModelConfig(Strict):
     """Base of the rotary position embedding."""
     max_variables: int = Field(8, ge=1, le=1000)
     """The tokenizer has one token for each literal of the variables 1 to max_variables."""
+    programs: bool = False
+    """The tokenizer has the words of compact ABD problems too."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "TinyModelConfig":

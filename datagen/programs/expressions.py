@@ -117,7 +117,7 @@ def _changed(stream: Stream, expr: Expr, limit: int, constant: int) -> Expr:
 
 
 def _with_constant(stream: Stream, expr: Expr, kind: str, constant: int) -> Expr | None:
-    value = stream.between(1, constant)
+    value = stream.between(1, 2 * constant if kind in "+-" else constant)
     if kind == "+":
         return plus(expr, number(value))
     if kind == "-":

@@ -21,7 +21,9 @@ def applied(b: Builder, var: Var) -> None:
     element = Expr("x", var.low, var.high)
     first, second = (grown(b.stream, [element], b.stream.between(1, 2), 10**5) for _ in range(2))
     test = condition(b.stream, element)
-    _define(b, f"def {name}(x):", [f"if {test}:", f"    return {first.text}", f"return {second.text}"])
+    _define(
+        b, f"def {name}(x):", [f"if {test}:", f"    return {first.text}", f"return {second.text}"]
+    )
     b.line(f"{out} = [{name}({x}) for {x} in {var.name}]")
     low, high = min(first.low, second.low), max(first.high, second.high)
     b.add(Var("ints", out, low, high, var.min_size, var.max_size))
@@ -99,9 +101,16 @@ def recursive_text(b: Builder, var: Var) -> None:
         (
             [f"return {name}(s[half:]) + {name}(s[:half])"],
             [f"return {name}(s[1::2]) + {name}(s[::2])"],
-            ["if s[0] < s[-1]:", f"    return s[-1] + {name}(s[1:-1]) + s[0]"]
-            + [f"return s[0] + {name}(s[1:-1][::-1]) + s[-1]"],
-            ["if s[0] in 'aeiou':", f"    return {name}(s[1:]) + s[0]", f"return s[0] + {name}(s[1:])"],
+            [
+                "if s[0] < s[-1]:",
+                f"    return s[-1] + {name}(s[1:-1]) + s[0]",
+                f"return s[0] + {name}(s[1:-1][::-1]) + s[-1]",
+            ],
+            [
+                "if s[0] in 'aeiou':",
+                f"    return {name}(s[1:]) + s[0]",
+                f"return s[0] + {name}(s[1:])",
+            ],
         )
     )
     half = ["half = len(s) // 2"] if "half" in inner[0] else []

@@ -211,7 +211,11 @@ def best_window(b: Builder, var: Var) -> None:
 def knapsack(b: Builder, var: Var) -> None:
     """Count the ways to reach each sum, and give those of one."""
     b.use(var)
-    ways, x, total = b.name("ways", "dp", "reach"), b.local("x", "coin", "w"), b.local("t", "amount")
+    ways, x, total = (
+        b.name("ways", "dp", "reach"),
+        b.local("x", "coin", "w"),
+        b.local("t", "amount"),
+    )
     goal = b.stream.between(12, 30)
     b.line(f"{ways} = [1] + [0] * {goal}")
     with b.block(f"for {x} in {var.name}:"):

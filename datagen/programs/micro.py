@@ -13,7 +13,7 @@ def micro_program(knobs: Knobs, stream: Stream) -> Draft:
     """Return a program that reads one line of numbers and prints one or two numbers."""
     builder = Builder(stream, knobs)
     atoms = _read(builder)
-    forms = [_print_one, _print_one]
+    forms = [_print_one, _print_one, _print_arranged, _print_arranged]
     if knobs.lines >= 3:
         forms += [_assign_then_print, _print_two if len(atoms) > 1 else _assign_then_print]
     if knobs.lines >= 4 and knobs.depth >= 2:
@@ -27,7 +27,7 @@ def micro_program(knobs: Knobs, stream: Stream) -> Draft:
 def _read(builder: Builder) -> list[Expr]:
     """Write the line that reads the numbers."""
     stream, knobs = builder.stream, builder.knobs
-    count = stream.between(1, min(knobs.inputs, 3))
+    count = 1 + stream.weighted([1, 2, 3][: knobs.inputs])
     if count == 1:
         names = [stream.choice(SINGLE)]
         builder.line(f"{names[0]} = int(input())")
@@ -40,9 +40,11 @@ def _read(builder: Builder) -> list[Expr]:
 
 
 def _expression(builder: Builder, atoms: list[Expr]) -> Expr:
-    least = max(1, len(atoms) - 1)
-    operations = builder.stream.between(least, max(least, builder.knobs.depth))
-    return grown(builder.stream, atoms, operations, MICRO_LIMIT)
+    stream, least = builder.stream, max(1, len(atoms) - 1)
+    most = max(least, builder.knobs.depth)
+    # The greater of two draws: there are few programs of few operations.
+    operations = max(stream.between(least, most), stream.between(least, most))
+    return grown(stream, atoms, operations, MICRO_LIMIT)
 
 
 def _print_one(builder: Builder, atoms: list[Expr]) -> None:
@@ -52,6 +54,18 @@ def _print_one(builder: Builder, atoms: list[Expr]) -> None:
 def _print_two(builder: Builder, atoms: list[Expr]) -> None:
     first, second = _expression(builder, atoms), _expression(builder, atoms[::-1])
     builder.line(f"print({first.text}, {second.text})")
+
+
+def _print_arranged(builder: Builder, atoms: list[Expr]) -> None:
+    """The numbers in another order, one of them perhaps twice, one of them perhaps changed."""
+    stream = builder.stream
+    places = stream.shuffled(atoms)
+    if len(places) == 1 or stream.chance(0.3):
+        places.append(stream.choice(atoms))
+    if stream.chance(0.5):
+        changed = stream.below(len(places))
+        places[changed] = grown(stream, [places[changed]], 1, MICRO_LIMIT)
+    builder.line(f"print({', '.join(place.text for place in places)})")
 
 
 def _assign_then_print(builder: Builder, atoms: list[Expr]) -> None:

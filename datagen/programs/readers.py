@@ -103,7 +103,7 @@ def read_records(b: Builder) -> None:
     else:
         name = b.name("totals", "stock", "balance", "ledger")
         b.line(f"{name} = {{}}")
-        with b.block(f"for _ in range(int(input())):"):
+        with b.block("for _ in range(int(input())):"):
             b.line(f"{word}, {value} = input().split()")
             b.line(f"{name}[{word}] = {name}.get({word}, 0) + int({value})")
         b.add(Var("counts", name, 2 * min(low, 0), 2 * high, 1, 5))

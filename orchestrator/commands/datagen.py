@@ -1,4 +1,7 @@
-"""`clutch datagen sat --out DIR`: a dataset of SAT problems, generated or from DIMACS files."""
+"""`clutch datagen sat --out DIR`: a dataset of SAT problems, generated or from DIMACS files.
+
+The other families of problems have files of their own.
+"""
 
 from itertools import cycle
 from pathlib import Path
@@ -13,6 +16,11 @@ from orchestrator.commands.arguments import config_from
 from orchestrator.progress import Progress
 
 app = App(name="datagen", help="Make a dataset of problems.")
+app.command(
+    "orchestrator.commands.datagen_abd:abd",
+    name="abd",
+    help="Make a dataset of program abduction problems with certified answers.",
+)
 
 
 @app.command
@@ -80,9 +88,14 @@ def sat(
         config: DatasetConfig = _dimacs_config(from_dimacs, style, split or "test", given)
     else:
         config = _sat_config(style, split or "train", given)
+    make(config, out, seed, as_json=json)
+
+
+def make(config: DatasetConfig, out: Path, seed: int, *, as_json: bool) -> None:
+    """Make or find a dataset, and print what it is."""
     with Progress() as progress, progress.parts(f"generate {out.name}") as count:
         manifest = build_dataset(config, out, seed, count)
-    print(manifest.model_dump_json() if json else _summary(out, manifest))
+    print(manifest.model_dump_json() if as_json else _summary(out, manifest))
 
 
 def _dimacs_config(path: Path, style: str, split: str, given: dict[str, Any]) -> DimacsConfig:

@@ -63,3 +63,4 @@ def _allow_reading(ruleset: int, path: str) -> None:
 def restrict_self(abi: int, ruleset: int) -> None:
     """Put this process, and all that it starts, under the ruleset; needs no_new_privs."""
     call("landlock_restrict_self", ruleset, _LOG_OFF if abi >= _ABI_LOG else 0)
+    os.close(ruleset)

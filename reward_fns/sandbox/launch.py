@@ -9,7 +9,7 @@ from pathlib import Path
 from reward_fns.sandbox.layers import Layers
 
 _HERE = Path(__file__).resolve().parent
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC0"}
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC0", "LD_BIND_NOW": "1"}
 
 # The packages' own __init__ is left out: a server loads only what it needs.
 _START = """

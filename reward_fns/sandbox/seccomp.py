@@ -8,7 +8,7 @@ import ctypes
 import os
 import struct
 
-from reward_fns.sandbox.syscalls import MACHINE, MACHINES, call
+from reward_fns.sandbox.syscalls import MACHINE, MACHINES, SystemCall, call
 
 _SET_MODE_FILTER = 1
 _GET_ACTION_AVAIL = 2
@@ -145,14 +145,12 @@ def _tree(steps: list[tuple[int, Code]]) -> Code:
     return [(_IF_AT_LEAST, len(low), 0, steps[middle][0]), *low, *high]
 
 
-class Filter:
-    """A filter in memory, ready to be installed after a fork."""
+def filter_call(code: bytes) -> SystemCall:
+    """Return the call that puts a process under the filter for good; needs no_new_privs."""
+    instructions = ctypes.create_string_buffer(code, len(code))
+    _kept.append(instructions)
+    header = struct.pack("<HxxxxxxQ", len(code) // 8, ctypes.addressof(instructions))
+    return SystemCall("seccomp", _SET_MODE_FILTER, 0, header)
 
-    def __init__(self, code: bytes) -> None:
-        self._code = ctypes.create_string_buffer(code, len(code))
-        header = struct.pack("<HxxxxxxQ", len(code) // 8, ctypes.addressof(self._code))
-        self._program = ctypes.create_string_buffer(header, len(header))
 
-    def install(self) -> None:
-        """Put this process under the filter for good; needs no_new_privs."""
-        call("seccomp", _SET_MODE_FILTER, 0, self._program)
+_kept: list[ctypes.Array[ctypes.c_char]] = []  # the kernel reads them at each call

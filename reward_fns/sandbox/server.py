@@ -4,118 +4,102 @@ It is started by `launch.py` as `python -s -P -S -c …` with an empty environme
 stdin. It ends when that socket closes, or when the process that started it ends.
 """
 
-import array
-import contextlib
+import _socket
 import gc
-import mmap
 import os
-import resource
 import select
 import signal
-import socket
 import struct
 import sys
-import time
+from mmap import PAGESIZE, mmap
+from time import monotonic
 
 from reward_fns.sandbox import wire
-from reward_fns.sandbox.child import Guards, Job, probe_guards, run_job
-from reward_fns.sandbox.landlock import create_ruleset
-from reward_fns.sandbox.program import prepare_interpreter
-from reward_fns.sandbox.seccomp import Filter, build_filter
-from reward_fns.sandbox.stdlib import COMMON, MORE, install_finder, preload, readable_paths
-from reward_fns.sandbox.syscalls import (
-    PR_SET_CHILD_SUBREAPER,
-    PR_SET_DUMPABLE,
-    PR_SET_NO_NEW_PRIVS,
-    call,
-    prctl,
+from reward_fns.sandbox.child import Entry, Job, probe_guards, run_job
+from reward_fns.sandbox.landlock import create_ruleset, restrict_self
+from reward_fns.sandbox.orphans import reap_orphans
+from reward_fns.sandbox.program import prepare_interpreter, warm_up
+from reward_fns.sandbox.rights import (
+    address_space,
+    close_inherited,
+    drop_rights,
+    settle_addresses,
 )
+from reward_fns.sandbox.seccomp import build_filter, filter_call
+from reward_fns.sandbox.stdlib import COMMON, MORE, install_finder, preload, readable_paths
 
-_ADDR_NO_RANDOMIZE = 0x0040000
-_STACK_BYTES = 8 << 20
-_NUM_DESCRIPTORS = 64
-_CAPABILITY_VERSION = 0x20080522
-_CAP_DAC_READ_SEARCH = 1 << 2
-_REAP_S = 5.0
+_DESCRIPTORS = struct.Struct("4i")
+_DESCRIPTORS_SPACE = _socket.CMSG_SPACE(_DESCRIPTORS.size)
 
 
 def main(unsafe: bool, landlock: int | None) -> None:
     """Take jobs until nobody is there to give any."""
     settle_addresses()
-    link = take_socket()
+    link = _socket.socket(fileno=close_inherited())
     try:
         server = Server(link, unsafe, landlock)
-        server.probe()
+        if not unsafe:
+            server.probe()
     except Exception as error:
         link.send(wire.REFUSED + f"{type(error).__name__}: {error}".encode()[:2000])
-        raise
-    link.send(wire.READY)
-    with contextlib.suppress(ConnectionError):
+        os._exit(1)
+    try:
+        link.send(wire.READY)
         server.serve()
-    os._exit(0)
-
-
-def settle_addresses() -> None:
-    """Start over without random addresses, so that ids and the order of sets are the same."""
-    with contextlib.suppress(OSError):
-        now = call("personality", 0xFFFFFFFF)
-        if not now & _ADDR_NO_RANDOMIZE:
-            call("personality", now | _ADDR_NO_RANDOMIZE)
-            _, hard = resource.getrlimit(resource.RLIMIT_STACK)
-            resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES, hard))
-            os.execv(sys.executable, sys.orig_argv)
-
-
-def take_socket() -> socket.socket:
-    """Move the socket away from stdin, and close whatever else was inherited."""
-    null = os.open(os.devnull, os.O_RDWR)
-    link = socket.socket(fileno=os.dup(0))
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    for descriptor in range(3, max(null, link.fileno()) + 1):
-        if descriptor != link.fileno():
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-    os.closerange(link.fileno() + 1, 1 << 16)
-    return link
+    except ConnectionError:
+        pass
+    finally:
+        os._exit(0)
 
 
 class Server:
     """The loop, and what is made once for all children."""
 
-    def __init__(self, link: socket.socket, unsafe: bool, landlock: int | None) -> None:
-        self._link = link
-        self._parent = os.pidfd_open(os.getppid())
+    def __init__(self, link: _socket.socket, unsafe: bool, landlock: int | None) -> None:
+        gc.disable()  # no page that a collection would touch later is worth the memory
+        self._link, self._unsafe = link, unsafe
+        parent = os.getppid()
+        self._parent = os.pidfd_open(parent) if parent else -1
         preload(COMMON if unsafe or landlock else COMMON + MORE)
-        self._guards = Guards()
+        base_bytes = address_space()
         drop_rights()
+        guards = []
         if not unsafe:
-            ruleset = create_ruleset(landlock, readable_paths()) if landlock else None
-            self._guards = Guards(landlock, ruleset, Filter(build_filter(landlock is not None)))
+            if landlock:
+                restrict_self(landlock, create_ruleset(landlock, readable_paths()))
+            guards.append(filter_call(build_filter(may_open=bool(landlock))))
             install_finder()
-        self._pid = os.getpid()
-        self._base_bytes = address_space()
-        self._report = mmap.mmap(-1, mmap.PAGESIZE)
+        self._entry = Entry(os.getpid(), base_bytes, guards)
+        self._report = mmap(-1, PAGESIZE)
+        warm_up()
         prepare_interpreter()
         for name in [name for name in sys.modules if name.split(".")[0] == "reward_fns"]:
             del sys.modules[name]
-        gc.collect()
         gc.freeze()
 
     def probe(self) -> None:
         """Fail where a child under the guards can do what it must not."""
-        if self._guards.filter is None:
-            return
         pid = os.fork()
         if pid == 0:
-            probe_guards(self._guards, self._report, self._pid)
+            probe_guards(self._entry, self._report)
         os.waitpid(pid, 0)
         if self._report[0] != wire.GUARDED:
-            raise OSError(f"the guards do not hold: {self._told()}")
+            raise OSError(f"the guards do not hold: {self._told().decode()}")
 
     def serve(self) -> None:
         """Answer jobs one after the other."""
-        while (job := self._receive()) is not None:
+        waiting = select.poll()
+        waiting.register(self._link, select.POLLIN)
+        if self._parent >= 0:
+            waiting.register(self._parent, select.POLLIN)
+        while True:
+            for descriptor, _ in waiting.poll():
+                if descriptor == self._parent:
+                    return
+            data, extra, _, _ = self._link.recvmsg(wire.PACKET_BYTES, _DESCRIPTORS_SPACE)
+            if len(data) != wire.JOB.size:
+                return
+            job = Job._make((*wire.JOB.unpack(data), _DESCRIPTORS.unpack(extra[0][2])))
             try:
                 answer = self._answer(job)
             except OSError as error:
@@ -124,100 +108,43 @@ class Server:
                 os.close(descriptor)
             self._link.send(answer)
 
-    def _receive(self) -> Job | None:
-        waiting = select.poll()
-        waiting.register(self._link, select.POLLIN)
-        waiting.register(self._parent, select.POLLIN)
-        if any(descriptor == self._parent for descriptor, _ in waiting.poll()):
-            return None
-        size = array.array("i").itemsize
-        data, extra, _, _ = self._link.recvmsg(wire.PACKET_BYTES, socket.CMSG_SPACE(4 * size))
-        if len(data) != wire.JOB.size or not extra:
-            return None
-        wall_s, cpu_s, memory_bytes, output_bytes, program_bytes = wire.JOB.unpack(data)
-        first, second, third, fourth = struct.unpack("4i", extra[0][2])
-        descriptors = (first, second, third, fourth)
-        return Job(wall_s, cpu_s, memory_bytes, output_bytes, program_bytes, descriptors)
-
     def _answer(self, job: Job) -> bytes:
         report = self._report
         report[0] = wire.NOTHING
-        start = time.monotonic()
+        start = monotonic()
         pid = os.fork()
         if pid == 0:
-            run_job(job, self._guards, self._base_bytes, report, self._pid)
+            gc.enable()
+            run_job(job, self._entry, report)
         killed = self._wait(pid, start + job.wall_s)
-        with contextlib.suppress(ProcessLookupError):
+        if self._unsafe:
             os.killpg(pid, signal.SIGKILL)
         _, status, used = os.wait4(pid, 0)
-        wall_s = time.monotonic() - start
-        reap_orphans()
-        stage = report[0]
-        if stage == wire.NOT_GUARDED:
-            return wire.TROUBLE + self._told().encode()
-        cpu = (used.ru_utime, used.ru_stime)
-        peak_bytes = used.ru_maxrss * 1024
-        return wire.REPLY + wire.OUTCOME.pack(stage, killed, status, *cpu, wall_s, peak_bytes)
+        if self._unsafe:
+            reap_orphans()
+        wall_s = monotonic() - start
+        if report[0] == wire.NOT_GUARDED:
+            return wire.TROUBLE + self._told()
+        return wire.REPLY + wire.OUTCOME.pack(
+            report[0], killed, status, used[0], used[1], wall_s, used[2] * 1024
+        )
 
     def _wait(self, pid: int, end: float) -> bool:
         """Wait for the child's end, or end it; returns whether it had to be killed."""
         child = os.pidfd_open(pid)
-        try:
-            waiting = select.poll()
-            waiting.register(child, select.POLLIN)
+        waiting = select.poll()
+        waiting.register(child, select.POLLIN)
+        waiting.register(self._link, 0)  # hung up: nobody wants the answer any more
+        if self._parent >= 0:
             waiting.register(self._parent, select.POLLIN)
-            waiting.register(self._link, 0)  # hung up: nobody wants the answer any more
-            while (left := end - time.monotonic()) > 0:
-                events = waiting.poll(left * 1000 + 1)
-                if any(descriptor == child for descriptor, _ in events):
-                    return False
-                if events:
-                    break
+        events: list[tuple[int, int]] = []
+        while not events and (left := end - monotonic()) > 0:
+            events = waiting.poll(left * 1000 + 1)
+        ended = any(descriptor == child for descriptor, _ in events)
+        if not ended:
             signal.pidfd_send_signal(child, signal.SIGKILL)
-            return True
-        finally:
-            os.close(child)
+        os.close(child)
+        return not ended
 
-    def _told(self) -> str:
-        (size,) = struct.unpack("<H", self._report[1:3])
-        return self._report[3 : 3 + size].decode(errors="replace")
-
-
-def drop_rights() -> None:
-    """Give up, once for all children too, what neither server nor programs need."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # out of memory, the kernel ends programs before trainers
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
-    prctl(PR_SET_DUMPABLE, 0)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-    keep = _CAP_DAC_READ_SEARCH if os.geteuid() == 0 else 0  # a library in a private home
-    header = struct.pack("<Ii", _CAPABILITY_VERSION, 0)
-    call("capset", header, struct.pack("<6I", keep, keep, 0, 0, 0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_NUM_DESCRIPTORS, _NUM_DESCRIPTORS))
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it: too much output would go on
-
-
-def address_space() -> int:
-    """Return how much address space this process has mapped."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[0]) * mmap.PAGESIZE
-
-
-def reap_orphans() -> None:
-    """End what a program left behind; under the guards it cannot start anything."""
-    end = time.monotonic() + _REAP_S
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0] or kill_children():
-            if time.monotonic() > end:
-                raise OSError("a program's processes could not be ended")
-
-
-def kill_children() -> bool:
-    """Kill every child of this process, and tell that there may be more."""
-    with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
-        for pid in file.read().split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-    time.sleep(0.001)
-    return True
+    def _told(self) -> bytes:
+        return self._report[1:1100].partition(b"\0")[0]

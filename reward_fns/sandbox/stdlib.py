@@ -20,25 +20,24 @@ LIBRARY = os.path.dirname(os.path.realpath(os.__file__))
 _NOT_LIBRARY = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip", "turtledemo")
 
 COMMON = (
-    "__future__", "_ctypes", "_datetime", "_heapq", "_json", "_queue", "_random", "_socket",
-    "_sitebuiltins", "_statistics", "abc", "array", "atexit", "base64", "binascii", "bisect",
-    "calendar", "cmath", "codecs", "collections", "collections.abc", "contextlib", "copy",
-    "csv", "ctypes", "dataclasses", "datetime", "decimal", "enum", "errno", "fractions",
-    "functools", "gc", "hashlib", "heapq", "io", "itertools", "json", "linecache", "locale",
-    "math", "mmap", "numbers", "operator", "os", "pprint", "queue", "random", "re", "resource",
-    "select", "signal", "statistics", "string", "struct", "sys", "textwrap", "threading", "time",
-    "timeit", "traceback", "types", "typing", "unicodedata", "warnings", "weakref", "zlib",
-    "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.utf_8_sig",
+    "__future__", "abc", "bisect", "collections", "collections.abc", "copy", "datetime",
+    "decimal", "enum", "fractions", "functools", "heapq", "io", "itertools", "json", "math",
+    "operator", "os", "queue", "random", "re", "string", "struct", "sys", "threading",
+    "time", "typing", "array", "cmath", "binascii", "zlib", "unicodedata", "select", "mmap",
+    "resource", "_blake2", "_csv", "_ctypes", "_md5", "_opcode", "_sha1", "_sha2",
+    "_sha256", "_sha3", "_sha512", "_socket", "_statistics", "_strptime", "_zoneinfo",
 )  # fmt: skip
-"""Loaded in every server. The ones in C must be: the loader of shared objects uses stat."""
+"""Loaded in every server. What is written in C must be: its loader looks at paths."""
 
 MORE = (
-    "argparse", "ast", "bz2", "cmd", "colorsys", "concurrent.futures", "configparser",
-    "contextvars", "difflib", "dis", "fnmatch", "gettext", "getopt", "glob", "graphlib", "hmac",
-    "html", "html.parser", "inspect", "ipaddress", "keyword", "logging", "lzma", "pathlib",
-    "pickle", "platform", "reprlib", "sched", "secrets", "selectors", "shlex", "shutil",
-    "sqlite3", "stat", "subprocess", "symtable", "tempfile", "token", "tokenize", "unittest",
-    "uuid", "xml.etree.ElementTree", "zipfile",
+    "argparse", "ast", "base64", "bz2", "calendar", "cmd", "colorsys", "concurrent.futures",
+    "configparser", "contextlib", "contextvars", "csv", "ctypes", "dataclasses", "difflib",
+    "dis", "fnmatch", "gettext", "getopt", "glob", "graphlib", "hashlib", "hmac", "html",
+    "html.parser", "inspect", "ipaddress", "keyword", "locale", "logging", "lzma",
+    "pathlib", "pickle", "platform", "pprint", "reprlib", "sched", "secrets", "selectors",
+    "shlex", "shutil", "sqlite3", "stat", "statistics", "subprocess", "symtable",
+    "tempfile", "textwrap", "timeit", "token", "tokenize", "traceback", "unittest", "uuid",
+    "xml.etree.ElementTree", "zipfile",
 )  # fmt: skip
 """Loaded too where no file can be opened later."""
 
@@ -56,10 +55,17 @@ def readable_paths() -> list[str]:
 
 
 def preload(names: Sequence[str]) -> None:
-    """Import what is there; some builds of Python leave modules out."""
-    for name in names:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    """Import what is there; some builds of Python leave modules out.
+
+    Hooks for a fork are not taken: they would mend locks and seeds that no server has used yet.
+    """
+    register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
+    try:
+        for name in names:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+    finally:
+        os.register_at_fork = register
 
 
 class OpeningFinder:

@@ -1,6 +1,7 @@
 """System calls that Python does not offer, through ctypes, and their numbers on two machines."""
 
 import ctypes
+import errno
 import os
 import platform
 
@@ -47,17 +48,34 @@ NUMBERS = MACHINES.get(MACHINE, {})
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def call(name: str, *arguments: "int | bytes | ctypes.Array[ctypes.c_char] | None") -> int:
-    """Make the system call and return its result; OSError where it fails."""
-    number = NUMBERS.get(name)
-    if number is None:
-        raise OSError(38, f"{name}: unknown on {MACHINE}")
-    converted = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments]
-    result: int = _libc.syscall(ctypes.c_long(number), *converted)
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{name}: {os.strerror(code)}")
-    return result
+Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
+
+
+class SystemCall:
+    """A system call with its arguments, ready to be made at once, also after a fork."""
+
+    def __init__(self, name: str, *arguments: Argument) -> None:
+        number = NUMBERS.get(name)
+        if number is None:
+            raise OSError(errno.ENOSYS, f"{name}: unknown on {MACHINE}")
+        self._name = name
+        self._arguments = [ctypes.c_long(number)] + [
+            ctypes.c_ulong(argument) if isinstance(argument, int) else argument
+            for argument in arguments
+        ]
+
+    def __call__(self) -> int:
+        """Make the call and return its result; OSError where it fails."""
+        result: int = _libc.syscall(*self._arguments)
+        if result < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"{self._name}: {os.strerror(code)}")
+        return result
+
+
+def call(name: str, *arguments: Argument) -> int:
+    """Make a system call and return its result; OSError where it fails."""
+    return SystemCall(name, *arguments)()
 
 
 PR_SET_PDEATHSIG = 1

@@ -17,19 +17,28 @@ from trainers.config import TinyModelConfig
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 WORDS = ("=", "walk", ";", "UNSAT")
+PROGRAM_WORDS = (
+    *("->", "<-", "input", "run", "<INPUT>", "</INPUT>", "{", "}"),
+    *("int(input())", "map(int,input().split())", "print", "if", "else", "abs", "min", "max"),
+    *("+", "-", "*", "//", "%", "==", "!=", "<", ">", "<=", ">=", "(", ")", ",", ":"),
+    *("n", "x", "a", "k", "m", "b", "c", "y", "z", "p", "q", "r", "s", "t", "d"),
+    *map(str, range(100)),
+)
+"""The words of compact ABD problems that SAT's lack."""
 
 
-def tiny_vocabulary(max_variables: int) -> tuple[str, ...]:
-    """Return the tokens in the order of their ids: special tokens, words, +1.., -1.. ."""
-    variables = range(1, max_variables + 1)
+def tiny_vocabulary(config: TinyModelConfig) -> tuple[str, ...]:
+    """Return the tokens in the order of their ids: special, words, +1.., -1.., and programs'."""
+    variables = range(1, config.max_variables + 1)
     positive = tuple(f"+{variable}" for variable in variables)
     negative = tuple(f"-{variable}" for variable in variables)
-    return SPECIAL_TOKENS + WORDS + positive + negative
+    programs = PROGRAM_WORDS if config.programs else ()
+    return SPECIAL_TOKENS + WORDS + positive + negative + programs
 
 
 def build_tiny_tokenizer(config: TinyModelConfig) -> PreTrainedTokenizerFast:
     """Build the tokenizer of words between blanks; encoding puts <bos> in front."""
-    vocabulary = {token: index for index, token in enumerate(tiny_vocabulary(config.max_variables))}
+    vocabulary = {token: index for index, token in enumerate(tiny_vocabulary(config))}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     tokenizer.post_processor = TemplateProcessing(
@@ -66,7 +75,7 @@ def build_tiny_model(config: TinyModelConfig, seed: int) -> Qwen3ForCausalLM:
 
 
 def _qwen3_config(config: TinyModelConfig) -> Qwen3Config:
-    vocabulary = tiny_vocabulary(config.max_variables)
+    vocabulary = tiny_vocabulary(config)
     return Qwen3Config(
         vocab_size=len(vocabulary),
         hidden_size=config.hidden_size,

@@ -1,0 +1,70 @@
+"""What a server does to itself when it starts: fixed addresses, no descriptors, few rights."""
+
+import contextlib
+import os
+import resource
+import signal
+import struct
+import sys
+from mmap import PAGESIZE
+
+from reward_fns.sandbox.syscalls import (
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_DUMPABLE,
+    PR_SET_NO_NEW_PRIVS,
+    call,
+    prctl,
+)
+
+_ADDR_NO_RANDOMIZE = 0x0040000
+_STACK_BYTES = 8 << 20
+_NUM_DESCRIPTORS = 32
+_CAPABILITY_VERSION = 0x20080522
+_CAP_DAC_READ_SEARCH = 1 << 2
+_SPACE_IF_UNKNOWN = 64 << 20
+
+
+def settle_addresses() -> None:
+    """Start over without random addresses, so that ids and the order of sets are the same."""
+    with contextlib.suppress(OSError):
+        now = call("personality", 0xFFFFFFFF)
+        if not now & _ADDR_NO_RANDOMIZE:
+            call("personality", now | _ADDR_NO_RANDOMIZE)
+            _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+            resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES, hard))
+            os.execv(sys.executable, sys.orig_argv)
+
+
+def close_inherited() -> int:
+    """Move the socket from stdin to 3, close whatever else there is, and return 3."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(0, 3, inheritable=False)
+    os.dup2(null if null != 3 else os.open(os.devnull, os.O_RDWR), 0)
+    os.dup2(0, 1)
+    os.dup2(0, 2)
+    os.closerange(4, 1 << 20)
+    return 3
+
+
+def drop_rights() -> None:
+    """Give up, once for all children too, what neither server nor programs need."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # out of memory, the kernel ends programs before trainers
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    prctl(PR_SET_DUMPABLE, 0)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    keep = _CAP_DAC_READ_SEARCH if os.geteuid() == 0 else 0  # a library in a private home
+    header = struct.pack("<Ii", _CAPABILITY_VERSION, 0)
+    call("capset", header, struct.pack("<6I", keep, keep, 0, 0, 0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_NUM_DESCRIPTORS, _NUM_DESCRIPTORS))
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it: too much output would go on
+
+
+def address_space() -> int:
+    """Return how much address space this process has mapped."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[0]) * PAGESIZE
+    except OSError:
+        return _SPACE_IF_UNKNOWN
