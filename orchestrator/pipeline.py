@@ -25,7 +25,7 @@ from orchestrator.manifest import build_manifest, hash_checkpoint, read_manifest
 from orchestrator.plan import PlanItem
 from orchestrator.progress import Progress
 from orchestrator.ray_session import ray_session
-from orchestrator.reply_journal import SUFFIX
+from orchestrator.reply_journal import journal_beside
 from orchestrator.responder import check_api_key, open_responder
 from orchestrator.tracking import Tracker, open_tracker
 from orchestrator.train import launch_training
@@ -52,10 +52,6 @@ class RunPaths:
     def dataset(self, name: str) -> Path:
         """Folder of a dataset: in the run's, or the one that the config names."""
         return dataset_folder(self.config.datasets[name], self.folder / "datasets" / name)
-
-    def journal(self, name: str) -> Path:
-        """Replies of a language model for a dataset: paid for, so that --fresh leaves them."""
-        return self.folder.with_name(f"{self.folder.name}.{name}{SUFFIX}")
 
     def course(self) -> Course:
         """What the workers are to do."""
@@ -224,7 +220,7 @@ def _make_datasets(paths: RunPaths, progress: Progress) -> dict[str, str]:
 
             folder = paths.folder / "datasets" / name
             folder.parent.mkdir(exist_ok=True)
-            respond = partial(open_responder, journal=paths.journal(name))
+            respond = partial(open_responder, journal=journal_beside(paths.folder, name))
             manifest = build_dataset(config, folder, paths.config.seed, show, respond)
             hashes[name] = manifest.dataset_hash
     return hashes

@@ -18,6 +18,15 @@ from datagen.shards import sync
 SUFFIX = ".replies.jsonl"
 
 
+def journal_beside(folder: Path, part: str = "") -> Path:
+    """Return where the journal of a dataset lies, or of the dataset `part` of a run's folder.
+
+    It is beside the folder, so that it stays when the folder is removed.
+    """
+    whole = folder.resolve()
+    return whole.parent / f"{whole.name}{part and f'.{part}'}{SUFFIX}"
+
+
 def reply_key(
     model: str, prompt: str, attempt: int, temperature: float | None, max_tokens: int
 ) -> str:

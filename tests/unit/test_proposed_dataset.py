@@ -13,7 +13,7 @@ from datagen.dataset import build_dataset, read_split, verify_dataset
 from datagen.manifest import Manifest
 from orchestrator.responder import check_api_key, open_responder
 from reward_fns.registry import get_reward
-from tests.chat_server import KEY, Answer, Call, ChatServer, chat_server, refused, said
+from tests.chat_server import KEY, Answer, Call, ChatServer, Script, chat_server, refused, said
 from tests.command import clutch
 
 NUM_PROGRAMS = 12
@@ -221,3 +221,67 @@ def test_the_plan_of_a_run_holds_no_key(programs: Path, tmp_path: Path) -> None:
     done = clutch("run", file, "--dry-run", OPENAI_API_KEY=KEY)
     assert done.returncode == 0, done.stderr
     assert url in done.stdout and KEY not in done.stdout + done.stderr
+
+
+def datagen(programs: Path, server: ChatServer, out: Path, *flags: str) -> tuple[int, str, str]:
+    """Exit code and output of `clutch datagen abd` with proposed inputs."""
+    source = ("--from-programs", programs, "--propose", "m", "--base-url", server.base_url)
+    done = clutch(
+        *("datagen", "abd", "--out", out, *source, *flags), OPENAI_API_KEY=KEY, NO_PROXY="*"
+    )
+    assert KEY not in done.stdout + done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_makes_a_dataset_and_then_needs_no_key(programs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "abd"
+    with chat_server(odd) as server:
+        code, shown, errors = datagen(programs, server, out)
+        assert code == 0, errors
+        assert "1 proposal_http_error" in shown and "1 proposal_run_failed" in shown
+        assert errors == "" or "Traceback" not in errors
+        asked = len(server.calls)
+        again = clutch(
+            *("datagen", "abd", "--out", out, "--from-programs", programs),
+            *("--propose", "m", "--base-url", server.base_url),
+            OPENAI_API_KEY="",
+        )
+        assert again.returncode == 0, again.stderr
+        assert len(server.calls) == asked
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "words"),
+    [
+        (lambda call: refused(401, call.authorization), (), "the key is refused"),
+        (lambda call: refused(404, call.authorization), (), r"check base_url and model 'm'"),
+        (lambda call: refused(400, call.authorization), (), r"HTTP 400: .*8 questions in a row"),
+        (good, ("--max-calls", "3"), r"max_calls 3 of programs.proposals is spent"),
+    ],
+)
+def test_the_command_ends_in_one_line_where_going_on_is_pointless(
+    script: Script, flags: tuple[str, ...], words: str, programs: Path, tmp_path: Path
+) -> None:
+    with chat_server(script) as server:
+        code, shown, errors = datagen(programs, server, tmp_path / "abd", *flags)
+    assert (code, shown) == (2, "")
+    (line,) = [line for line in errors.splitlines() if line.startswith("clutch:")]
+    assert re.search(words, line)
+    assert "Traceback" not in errors
+    assert {path.name for path in tmp_path.iterdir()} <= {"programs.jsonl", "abd.replies.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--propose", "m"), "--propose needs --from-programs"),
+        (("--max-calls", "5"), "--max-calls needs --propose MODEL"),
+        (("--propose", "m", "--from-cruxeval", "x.jsonl"), "--propose needs --from-programs"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(
+    flags: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    done = clutch("datagen", "abd", "--out", tmp_path / "abd", *flags)
+    assert done.returncode == 2
+    assert words in done.stderr and len(done.stderr.splitlines()) == 1
