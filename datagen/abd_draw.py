@@ -224,6 +224,6 @@ class AbdDraw:
         reasons = ", ".join(f"{count} {reason}" for reason, count in missed.most_common(4))
         return ValueError(
             f"splits.{split}: no further problem of level {item.level.label} in {MAX_ATTEMPTS} "
-            f"draws (left out so far: {reasons}): ask for fewer problems, raise max_chance, or widen "
-            f"the level's range of values"
+            f"draws (left out so far: {reasons}): ask for fewer problems, raise max_chance, or "
+            f"widen the level's range of values"
         )

@@ -38,44 +38,55 @@ def _canonical(value):
     raise TypeError("not a value of literals: " + type(value).__name__)
 """
 
-_CALL = """
-def _main():
-    import ast, contextlib, copy, io, sys
+PLAIN = """
+def _arguments(text, names):
+    import _ast
 
+    plain = (
+        _ast.Constant, _ast.Tuple, _ast.List, _ast.Set, _ast.Dict, _ast.UnaryOp, _ast.BinOp,
+        _ast.BoolOp, _ast.Compare, _ast.IfExp, _ast.Subscript, _ast.Slice, _ast.Name, _ast.Load,
+        _ast.Attribute, _ast.Call, _ast.Lambda, _ast.arguments, _ast.arg, _ast.operator,
+        _ast.unaryop, _ast.boolop, _ast.cmpop,
+    )
     types = (str, bytes, list, tuple, dict, set, frozenset, int, float)
     methods = {name for kind in types for name in dir(kind) if not name.startswith("_")}
-    plain = (
-        ast.Constant, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.UnaryOp, ast.BinOp, ast.BoolOp,
-        ast.Compare, ast.IfExp, ast.Subscript, ast.Slice, ast.Name, ast.Attribute, ast.Call,
-        ast.Lambda, ast.arguments, ast.arg, ast.expr_context, ast.operator, ast.unaryop,
-        ast.boolop, ast.cmpop,
-    )
-    data = {
-        name: copy.deepcopy(value)
-        for name, value in globals().items()
-        if not name.startswith("_") and isinstance(value, types)
-    }
+
+    def check(node):
+        name = getattr(node, "id", getattr(node, "arg", ""))
+        method = isinstance(node, _ast.Attribute) and node.attr not in methods
+        if not isinstance(node, plain) or name.startswith("_") or method:
+            raise ValueError("an argument is no plain expression")
+        for field in node._fields:
+            value = getattr(node, field)
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, _ast.AST):
+                    check(part)
 
     def evaluate(node):
-        try:
-            return ast.literal_eval(node)
-        except ValueError:
-            pass
-        for part in ast.walk(node):
-            name = getattr(part, "id", getattr(part, "arg", ""))
-            method = isinstance(part, ast.Attribute) and part.attr not in methods
-            if not isinstance(part, plain) or name.startswith("_") or method:
-                raise ValueError("an argument is no plain expression")
-        names = {"__builtins__": {}, "range": range, **data}
-        return eval(compile(ast.Expression(node), "<input>", "eval"), names)
+        check(node)
+        return eval(compile(_ast.Expression(node), "<input>", "eval"), dict(names))
 
-    call = ast.parse("f(" + sys.stdin.read() + "\\n)", mode="eval").body
-    if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "f"):
+    call = compile("f(" + text + "\\n)", "<input>", "eval", 0x400).body
+    if not isinstance(call, _ast.Call) or getattr(call.func, "id", "") != "f":
         raise ValueError("the input is no list of arguments")
-    args = [evaluate(node) for node in call.args]
     options = {option.arg: evaluate(option.value) for option in call.keywords}
-    with contextlib.redirect_stdout(io.StringIO()):
-        result = _canonical(f(*args, **options))
+    return [evaluate(node) for node in call.args], options
+"""
+"""Evaluates the arguments of a call: 0x400 has `compile` parse only."""
+
+_CALL = """
+def _main():
+    import copy, io, sys
+
+    names = {"__builtins__": {}, "range": range, "set": set}
+    for name, value in list(globals().items()):
+        kinds = (str, bytes, list, tuple, dict, set, frozenset, int, float)
+        if not name.startswith("_") and isinstance(value, kinds):
+            names[name] = copy.deepcopy(value)
+    arguments, options = _arguments(sys.stdin.read(), names)
+    console, sys.stdout = sys.stdout, io.StringIO()
+    result = _canonical(f(*arguments, **options))
+    sys.stdout = console
     print(result)
 
 
@@ -83,15 +94,16 @@ _main()
 """
 
 _EXPECTED = """
-import ast, sys
+import sys
 
-print(_canonical(ast.literal_eval(sys.stdin.read().strip())))
+(_value,), _ = _arguments(sys.stdin.read(), {"__builtins__": {}, "set": set})
+print(_canonical(_value))
 """
 
-EXPECTED_PROGRAM = f"{CANONICAL}\n{_EXPECTED}"
+EXPECTED_PROGRAM = f"{CANONICAL}\n{PLAIN}\n{_EXPECTED}"
 """Reads a recorded output and prints it as programs print their results."""
 
 
 def cruxeval_program(code: str) -> str:
     """Return the program of a function `f`: it reads arguments and prints the canonical result."""
-    return f"{code.rstrip()}\n\n{CANONICAL}\n{_CALL}"
+    return f"{code.rstrip()}\n\n{CANONICAL}\n{PLAIN}\n{_CALL}"

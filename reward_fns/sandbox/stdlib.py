@@ -26,6 +26,8 @@ COMMON = (
     "time", "typing", "array", "cmath", "binascii", "zlib", "unicodedata", "select", "mmap",
     "resource", "_blake2", "_csv", "_ctypes", "_md5", "_opcode", "_sha1", "_sha2",
     "_sha256", "_sha3", "_sha512", "_socket", "_statistics", "_strptime", "_zoneinfo",
+    "_codecs_cn", "_codecs_hk", "_codecs_iso2022", "_codecs_jp", "_codecs_kr", "_codecs_tw",
+    "_multibytecodec",
 )  # fmt: skip
 """Loaded in every server. What is written in C must be: its loader looks at paths."""
 
