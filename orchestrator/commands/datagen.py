@@ -13,6 +13,11 @@ from orchestrator.commands.arguments import config_from
 from orchestrator.progress import Progress
 
 app = App(name="datagen", help="Make a dataset of problems.")
+app.command(
+    "orchestrator.commands.datagen_sft:sft",
+    name="sft",
+    help="Make SFT data of recorded evaluations.",
+)
 
 
 @app.command
