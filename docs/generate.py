@@ -54,6 +54,7 @@ COMMANDS = (
     "run",
     "datagen sat",
     "datagen abd",
+    "datagen sft",
     "evaluate",
     "generate",
     "report",

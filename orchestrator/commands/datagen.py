@@ -24,6 +24,11 @@ app.command(
     name="abd",
     help="Make a dataset of program abduction problems with certified answers.",
 )
+app.command(
+    "orchestrator.commands.datagen_sft:sft",
+    name="sft",
+    help="Make SFT data of recorded evaluations.",
+)
 
 
 @app.command
