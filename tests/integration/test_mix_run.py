@@ -133,6 +133,7 @@ def test_a_checkpoint_is_measured_on_both_tasks(
     assert set(result["tasks"]) == set(TASKS)
     again = json.loads((folder / "result.json").read_text())["tasks"]
     for task in TASKS:
-        assert result["tasks"][task]["checkpoints"]["grpo"]["greedy"] == (
-            again[task]["checkpoints"]["grpo"]["greedy"]
+        assert (
+            result["tasks"][task]["checkpoints"]["grpo"]["greedy"]
+            == (again[task]["checkpoints"]["grpo"]["greedy"])
         )
