@@ -184,7 +184,9 @@ class AbdDraw:
                 if not item.waiting:
                     if item.attempt >= MAX_ATTEMPTS:
                         raise self._exhausted(split, item)
-                    self._propose(split, self._lacking(items[place:]))
+                    # The more draws one item takes, the fewer problems there may be left.
+                    ahead = max(1, CHUNK_ROWS >> item.attempt // 8)
+                    self._propose(split, self._lacking(items[place:])[:ahead])
                     continue
                 problem = item.waiting.popleft()
                 self.dropped.update(problem.missed)

@@ -26,6 +26,7 @@ COMPACT_WORDS: tuple[str, ...] = (
 """All words of compact prompts and answers, in the order of a tokenizer's ids."""
 
 _KNOWN = frozenset(COMPACT_WORDS)
+_OUTPUTS = frozenset(("-", ";", *(str(number) for number in range(100))))
 _TOKEN = re.compile(r"int\(input\(\)\)|map\(int,input\(\)\.split\(\)\)|\w+|//|[=!<>]=|\S")
 
 AFFINE_STDIN = """\
@@ -145,9 +146,7 @@ def compact_output(output: str) -> str | None:
     A negative number is two words, and lines are separated by `;`.
     """
     words = output.strip().replace("-", "- ").replace("\n", " ; ").split(" ")
-    if not _KNOWN.issuperset(words):
-        return None
-    return " ".join(words)
+    return " ".join(words) if _OUTPUTS.issuperset(words) else None
 
 
 def compact_prompt(program: str, output: str) -> str:

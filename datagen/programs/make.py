@@ -25,9 +25,14 @@ STEPS_OF: dict[str, tuple[Step, ...]] = {
 
 def make_program(level: Level, knobs: Knobs, key: bytes) -> Draft:
     """Return the program of a key."""
-    stream = Stream(key)
     if level == "micro":
-        return micro_program(knobs, stream)
+        return micro_program(knobs, Stream(key))
+    return written(level, knobs, key).draft()
+
+
+def written(level: str, knobs: Knobs, key: bytes) -> Builder:
+    """Write the program of a key, of another level than micro."""
+    stream = Stream(key)
     builder = Builder(stream, knobs)
     num_inputs = stream.between(max(1, (knobs.inputs + 1) // 2), knobs.inputs)
     for _ in range(num_inputs):
@@ -37,7 +42,7 @@ def make_program(level: Level, knobs: Knobs, key: bytes) -> Draft:
             break
         _go_on(builder, level)
     print_rest(builder)
-    return builder.draft()
+    return builder
 
 
 def _go_on(builder: Builder, level: str) -> None:
