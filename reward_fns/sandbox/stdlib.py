@@ -55,7 +55,7 @@ def readable_paths() -> list[str]:
 
 
 def preload(names: Sequence[str]) -> None:
-    """Import what is there; some builds of Python leave modules out.
+    """Import what is there (some builds of Python leave modules out), and fix the random seed.
 
     Hooks for a fork are not taken: they would mend locks and seeds that no server has used yet.
     """
@@ -66,6 +66,7 @@ def preload(names: Sequence[str]) -> None:
                 importlib.import_module(name)
     finally:
         os.register_at_fork = register
+    sys.modules["random"].seed(0)
 
 
 class OpeningFinder:
