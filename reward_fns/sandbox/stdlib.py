@@ -11,10 +11,10 @@ import marshal
 import os
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from types import CodeType, ModuleType
+from typing import Any
 
 LIBRARY = os.path.dirname(os.path.realpath(os.__file__))
 _NOT_LIBRARY = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip", "turtledemo")
@@ -91,14 +91,15 @@ class OpeningFinder:
 
 
 def _spec(name: str, source: str, code: CodeType, is_package: bool) -> ModuleSpec:
-    spec = ModuleSpec(name, _CodeLoader(code), origin=source, is_package=is_package)
+    loader: Any = _CodeLoader(code)
+    spec = ModuleSpec(name, loader, origin=source, is_package=is_package)
     if spec.submodule_search_locations is not None:
         spec.submodule_search_locations.append(os.path.dirname(source))
     return spec
 
 
-class _CodeLoader(Loader):
-    """Runs code that was read already."""
+class _CodeLoader:
+    """Runs code that was read already; importlib.abc.Loader would load half of the library."""
 
     def __init__(self, code: CodeType) -> None:
         self._code = code

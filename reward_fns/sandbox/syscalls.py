@@ -3,7 +3,6 @@
 import ctypes
 import errno
 import os
-import platform
 
 NUMBERS_X86_64 = {
     "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "mmap": 9,
@@ -42,7 +41,7 @@ NUMBERS_AARCH64 = {
 
 MACHINES = {"x86_64": NUMBERS_X86_64, "aarch64": NUMBERS_AARCH64}
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 NUMBERS = MACHINES.get(MACHINE, {})
 
 _libc = ctypes.CDLL(None, use_errno=True)
