@@ -39,7 +39,7 @@ from trainers.config import (
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 100
-COMMANDS = ("run", "datagen sat", "evaluate", "generate", "report", "evidence validate")
+COMMANDS = ("run", "datagen sat", "evaluate", "generate", "report", "publish", "evidence validate")
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The run", RunConfig),
     ("model, type: tiny", TinyModelConfig),
