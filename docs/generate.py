@@ -58,6 +58,7 @@ COMMANDS = (
     "evaluate",
     "generate",
     "report",
+    "publish",
     "evidence validate",
 )
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (

@@ -6,13 +6,22 @@ from pathlib import Path
 
 from datagen.evaluations.collect import KEPT, Collection
 from datagen.evaluations.config import EvaluationsConfig
-from datagen.evaluations.dataset import refuse_existing, told, write_evaluations
+from datagen.evaluations.dataset import (
+    refuse_existing,
+    told,
+    upstream_file,
+    write_evaluations,
+)
 from datagen.evaluations.reading import READ
 from datagen.evaluations.verify import Agreement
 from datagen.formats.affine_sft import STEM
 from orchestrator.commands.arguments import config_from
+from orchestrator.commands.upload_plan import plan_upload
 from orchestrator.progress import Progress
 from orchestrator.result_sources import result_source
+
+UPLOAD_PREFIX = "affine_data"
+"""Where upstream's readers look for its file."""
 
 
 def sft(
@@ -24,6 +33,9 @@ def sft(
     env: str = "",
     out: Path | None = None,
     verify: bool = False,
+    upload: bool = False,
+    presign_hours: int | None = None,
+    delete_local: bool = False,
     dry_run: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -48,6 +60,12 @@ def sft(
         The dataset's folder, affine_data_<time> by default; with .json behind it, Affine's file.
     verify
         Score SAT and ABD rows with our own rewards too, and show how often the record differs.
+    upload
+        Put the dataset and Affine's file, as affine_data/NAME, in $S3_BUCKET_NAME.
+    presign_hours
+        Print URLs that read what was uploaded without keys for so many hours, 168 at most.
+    delete_local
+        Remove the local copies once every byte is confirmed to be there.
     dry_run
         Read and count, and write nothing.
     quiet
@@ -58,6 +76,7 @@ def sft(
     config = config_from(EvaluationsConfig, {**data, "verify": verify})
     now = datetime.datetime.now(datetime.UTC)
     folder = out or Path(now.strftime(STEM))
+    plan = plan_upload(upload, presign_hours, delete_local, dry_run)
     if not dry_run:
         refuse_existing(folder)
     opened = result_source(source)
@@ -69,6 +88,9 @@ def sft(
             collection.progress = lambda done, kept: task.update(done, kept=kept)
             line = _counted(collection) if dry_run else _written(collection, folder, now)
     print("\n".join([line] if quiet else [line, *_counts(collection)]))
+    if plan is not None:
+        for told_once in (*plan.file(upstream_file(folder), UPLOAD_PREFIX), *plan.dataset(folder)):
+            print(told_once)
 
 
 def _counted(collection: Collection) -> str:

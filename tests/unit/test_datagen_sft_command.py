@@ -65,7 +65,12 @@ def test_the_folder_is_named_by_the_time_by_default(bucket, tmp_path, capsys, mo
     ("arguments", "message"),
     [
         (["--source", "/nowhere"], "there is no such folder"),
-        (["--source", "ftp://x"], "name a folder, or s3://BUCKET"),
+        (["--source", "ftp://x"], "give a path, or s3://BUCKET/KEY"),
+        (["--source", "s3:///results"], "names no bucket: write s3://BUCKET/KEY"),
+        (["--source", "{bucket}", "--presign-hours", "5"], "--presign-hours need --upload"),
+        (["--source", "{bucket}", "--delete-local"], "--delete-local need --upload"),
+        (["--source", "{bucket}", "--upload", "--presign-hours", "169"], "use 1 to 168"),
+        (["--source", "{bucket}", "--upload", "--dry-run"], "exclude each other"),
         (["--source", "{bucket}", "--tail", "0"], "--tail: tail is 0"),
         (["--source", "{bucket}", "--max-results", "0"], "--max-results: max_results is 0"),
         (["--source", "{bucket}", "--min-score", "nan"], "--min-score: min_score is NaN"),
