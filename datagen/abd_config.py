@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from datagen.programs.knobs import DEFAULTS, MICRO_LIMIT, Knobs, Level
+from datagen.proposal_config import ProposalsConfig
 from datagen.strict import Strict
 from reward_fns.sandbox import Limits
 
@@ -91,6 +92,8 @@ class GivenPrograms(Strict):
     """The file: a JSON object a line, or Parquet."""
     screened: bool = True
     """Leave out constant programs, echoes, and outputs that many inputs give."""
+    proposals: ProposalsConfig | None = None
+    """New inputs in place of the file's, proposed by a language model; none by default."""
 
 
 class CruxevalPrograms(Strict):
@@ -180,6 +183,11 @@ class AbdProblems(Strict):
                 )
             check_compact("programs.levels", self.programs.levels)
         return self
+
+    @property
+    def proposals(self) -> ProposalsConfig | None:
+        """What asks a language model for new inputs, if anything does."""
+        return self.programs.proposals if isinstance(self.programs, GivenPrograms) else None
 
     def check_split(self, name: str, split: AbdSplitConfig) -> None:
         """Raise ValueError if a split's settings do not go with these."""

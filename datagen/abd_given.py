@@ -15,6 +15,7 @@ from datagen.abd_runs import output_text, run_alone
 from datagen.abd_styles import AFFINE_CALL, AFFINE_STDIN, affine_prompt
 from datagen.cruxeval import EXPECTED_PROGRAM, cruxeval_program
 from datagen.keys import item_key, item_keys
+from datagen.proposed_inputs import InputFinder, Sample
 from datagen.stream import Stream
 from reward_fns.abductions import extract_input, input_text, same_output
 
@@ -61,7 +62,14 @@ class Certified:
 class GivenDraw:
     """Goes through a file's cases once; splits take problems from it one after another."""
 
-    def __init__(self, problems: AbdProblems, given: GivenFile, seed: int, shuffled: bool) -> None:
+    def __init__(
+        self,
+        problems: AbdProblems,
+        given: GivenFile,
+        seed: int,
+        shuffled: bool,
+        finder: InputFinder | None = None,
+    ) -> None:
         self.problems = problems
         self.given = given
         self.seed = seed
@@ -69,12 +77,15 @@ class GivenDraw:
         self.dropped: Counter[str] = Counter(duplicates=0, leaks=0)
         self._limits = problems.limits.sandbox
         self._screened = getattr(problems.programs, "screened", False)
+        self._finder = finder
+        self._num_wanted = CHUNK_CASES
         self._rest = self._stream(self._order(shuffled))
 
     def problems_of(self, split: str, count: int | None, chance: AbdChance) -> Iterator[Certified]:
         """Yield the split's problems: `count` of them, or all that are left."""
         taken = 0
         while count is None or taken < count:
+            self._num_wanted = CHUNK_CASES if count is None else count - taken
             found = next(self._rest, None)
             if found is None:
                 if count is not None:
@@ -103,10 +114,13 @@ class GivenDraw:
 
     def _stream(self, places: Sequence[int]) -> Iterator[tuple[Certified, Tried | None]]:
         """Yield the cases that make problems, with what was printed on the inputs of `_trials`."""
-        num_measured = 0
-        for start in range(0, len(places), CHUNK_CASES):
-            chunk = list(places[start : start + CHUNK_CASES])
+        num_measured = start = 0
+        while start < len(places):
+            chunk = list(places[start : start + self._chunk_size()])
+            start += len(chunk)
             certified = self._certified(self.given.cases(chunk))
+            if self._finder is not None:
+                certified = self._certified(self._proposed(self._finder, certified))
             if not self._screened and num_measured >= 4 * MAX_PROBLEMS:
                 yield from ((one, None) for one in certified)
                 continue
@@ -117,6 +131,24 @@ class GivenDraw:
                     yield one, tried
                 else:
                     self.dropped[reason] += 1
+
+    def _chunk_size(self) -> int:
+        """No more cases than problems are wanted, where each costs a request."""
+        return CHUNK_CASES if self._finder is None else min(CHUNK_CASES, self._num_wanted)
+
+    def _proposed(self, finder: InputFinder, certified: Sequence[Certified]) -> list[Case]:
+        """The cases with new inputs, as far as some were found."""
+        samples = [Sample(one.program, one.stdin, one.expected) for one in certified]
+        return [
+            replace(
+                one.case,
+                name=f"{one.case.name}.proposed",
+                stdin=sample.stdin,
+                output=sample.output,
+            )
+            for one, sample in zip(certified, finder.find(samples), strict=True)
+            if sample is not None
+        ]
 
     def _certified(self, cases: Sequence[Case]) -> list[Certified]:
         """Run each case twice, the second time in another order; keep those that hold."""

@@ -1,7 +1,7 @@
 """Makes datasets of ABD problems from files of programs."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,9 @@ from datagen.abd_given import Certified, GivenDraw
 from datagen.abd_rows import Row, rows_table
 from datagen.abd_styles import answer_text, difficulty_text, env_text
 from datagen.draw import claim_order
-from datagen.manifest import SplitInfo
+from datagen.manifest import RepliesInfo, SplitInfo
+from datagen.proposed_inputs import InputFinder
+from datagen.replies import OpenResponder
 from datagen.shards import ShardWriter
 from datagen.source import Progress, SplitParts, Written
 
@@ -28,6 +30,8 @@ class AbdGivenSource:
 
     config: AbdConfig
     seed: int
+    open_responder: OpenResponder | None = None
+    """Opens the language model, where the config asks for new inputs."""
     generator = "datagen.abd_given"
     tasks = (TASK,)
 
@@ -57,13 +61,36 @@ class AbdGivenSource:
         programs = {**self.programs.model_dump(exclude={"path"}), "file": self.given.path.name}
         kept = self.config.model_dump(exclude={"splits", "seed", "programs"})
         programs["sha256"] = self.given.sha256
+        if self.config.proposals is not None:
+            programs["proposals"] = self.config.proposals.identity
         return {**kept, "seed": self.seed, "programs": programs, "splits": splits}
 
     def write(self, folder: Path, progress: Progress) -> Written:
         """Certify and write every split, in the order in which they claim problems."""
+        proposals = self.config.proposals
+        if proposals is None:
+            return self._write(folder, progress, None)
+        if self.open_responder is None:
+            raise ValueError(
+                f"programs.proposals asks for the language model {proposals.model!r}, and this "
+                "build was given none: hand in open_responder"
+            )
+        with self.open_responder(proposals) as responder:
+            finder = InputFinder(proposals, responder, self.config.limits.sandbox)
+            written = self._write(folder, progress, finder)
+            replies = RepliesInfo(
+                base_url=proposals.base_url,
+                model=proposals.model,
+                num_replies=responder.num_replies,
+                sha256=responder.sha256,
+            )
+        dropped = {**written.dropped, **finder.dropped}
+        return replace(written, dropped=dropped, replies=replies)
+
+    def _write(self, folder: Path, progress: Progress, finder: InputFinder | None) -> Written:
         splits = self.config.split_configs
         whole = len(splits) == 1 and next(iter(splits.values())).num_problems == "all"
-        draw = GivenDraw(self.config, self.given, self.seed, shuffled=not whole)
+        draw = GivenDraw(self.config, self.given, self.seed, shuffled=not whole, finder=finder)
         order = sorted(
             claim_order(self.config), key=lambda name: splits[name].num_problems == "all"
         )

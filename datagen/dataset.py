@@ -30,6 +30,7 @@ from datagen.manifest import (
     verify_dataset,
 )
 from datagen.mix_source import MixSource
+from datagen.replies import OpenResponder
 from datagen.sat import TASK as SAT
 from datagen.sat_source import SatSource
 from datagen.shards import sync, whole_folder
@@ -46,16 +47,18 @@ def build_dataset(
     folder: Path,
     seed: int,
     progress: Progress | None = None,
+    open_responder: OpenResponder | None = None,
 ) -> Manifest:
     """Make the dataset of a config in `folder`, or find it there, and return its manifest.
 
     A `path` config names a dataset that exists, wherever `folder` points (see `dataset_folder`): it
-    is verified. `progress` is called with split, problems done and problems in all. Raises
+    is verified. `progress` is called with split, problems done and problems in all;
+    `open_responder` opens the language model of a config that asks for proposed inputs. Raises
     ValueError if `folder` holds another dataset, other files, or bytes that have changed.
     """
     if isinstance(config, PathConfig):
         return verify_dataset(Path(config.path))
-    source = _source(config, seed)
+    source = _source(config, seed, open_responder)
     resolved = source.resolved()
     config_hash = config_identity(source.generator, GENERATOR_VERSION, resolved)
     found = _existing(folder, config_hash)
@@ -77,17 +80,23 @@ def dataset_folder(config: DatasetConfig, folder: Path) -> Path:
     return Path(config.path) if isinstance(config, PathConfig) else folder
 
 
-def _source(config: SatConfig | AbdConfig | MixConfig | DimacsConfig, seed: int) -> Source:
+def _source(
+    config: SatConfig | AbdConfig | MixConfig | DimacsConfig,
+    seed: int,
+    open_responder: OpenResponder | None,
+) -> Source:
     if isinstance(config, DimacsConfig):
         return DimacsSource(config, seed)
     own = seed if config.seed is None else config.seed
     if isinstance(config, MixConfig):
         parts = {SAT: config.sat_config(), ABD: config.abd_config()}
-        return MixSource(config, {t: _source(p, own) for t, p in parts.items() if p}, own)
+        sources = {t: _source(part, own, open_responder) for t, part in parts.items() if part}
+        return MixSource(config, sources, own)
     if isinstance(config, SatConfig):
         return SatSource(config, own)
-    generated = isinstance(config.programs, ProceduralPrograms)
-    return AbdSource(config, own) if generated else AbdGivenSource(config, own)
+    if isinstance(config.programs, ProceduralPrograms):
+        return AbdSource(config, own)
+    return AbdGivenSource(config, own, open_responder)
 
 
 def _existing(folder: Path, config_hash: str) -> Manifest | None:
@@ -124,6 +133,7 @@ def _manifest(
         chance={split: parts.chance.rates() for split, parts in written.splits.items()},
         chance_method={split: parts.chance.method for split, parts in written.splits.items()},
         dropped=written.dropped,
+        replies=written.replies,
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 

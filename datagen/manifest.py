@@ -51,6 +51,17 @@ class SplitInfo(Record):
     shards: tuple[ShardInfo, ...]
 
 
+class RepliesInfo(Record):
+    """The replies of a language model that a dataset was made of."""
+
+    base_url: str
+    model: str
+    num_replies: int
+    """Questions that were answered or have failed, from the journal or over HTTP."""
+    sha256: str
+    """The hash of all of them, in the order of the questions."""
+
+
 class Manifest(Record):
     """Everything about a dataset but its rows."""
 
@@ -74,6 +85,8 @@ class Manifest(Record):
     """Whether the rates of random answers are `exact`, or `sampled` where all are too many."""
     dropped: dict[str, int]
     """Draws that were not used, by reason."""
+    replies: RepliesInfo | None = None
+    """What a language model had a part in; none, where none was asked."""
     created_at: str
 
 

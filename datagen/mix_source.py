@@ -73,7 +73,8 @@ class MixSource:
         for task, parts in written.items():
             shutil.rmtree(folder / f".{task}")
             dropped |= {f"{task}_{reason}": count for reason, count in parts.dropped.items()}
-        return Written(splits, dropped)
+        replies = next((parts.replies for parts in written.values() if parts.replies), None)
+        return Written(splits, dropped, replies)
 
     def _merge(self, folder: Path, split: str, written: dict[str, Written]) -> SplitParts:
         parts = {task: w.splits[split] for task, w in written.items() if split in w.splits}

@@ -77,8 +77,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     folder is removed; so is the sibling if the block fails.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.parent / f".{folder.name}.partial-{socket.gethostname()}-{os.getpid()}"
-    _remove_abandoned(folder)
+    partial = partial_path(folder)
+    remove_abandoned(folder)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
@@ -99,10 +99,18 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove temporary siblings whose process, on this machine, is gone."""
-    prefix = f".{folder.name}.partial-{socket.gethostname()}-"
-    for path in folder.parent.glob(f".{folder.name}.partial-*"):
-        process = path.name.removeprefix(prefix)
+def partial_path(path: Path) -> Path:
+    """Return the temporary sibling that this process writes before it becomes `path`."""
+    return path.parent / f".{path.name}.partial-{socket.gethostname()}-{os.getpid()}"
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove temporary siblings, files or folders, whose process, on this machine, is gone."""
+    prefix = f".{path.name}.partial-{socket.gethostname()}-"
+    for left in path.parent.glob(f".{path.name}.partial-*"):
+        process = left.name.removeprefix(prefix)
         if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc").exists():
-            shutil.rmtree(path, ignore_errors=True)
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)

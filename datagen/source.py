@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from datagen.manifest import Rates, SplitInfo
+from datagen.manifest import Rates, RepliesInfo, SplitInfo
 
 Progress = Callable[[str, int, int], None]
 """Called with a split, its problems done so far, and all of its problems."""
@@ -38,6 +38,7 @@ class Written:
 
     splits: dict[str, SplitParts]
     dropped: dict[str, int] = field(default_factory=dict)
+    replies: RepliesInfo | None = None
 
 
 class Source(Protocol):

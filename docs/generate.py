@@ -32,6 +32,7 @@ from datagen.config import (
     SizeConfig,
     SplitConfig,
 )
+from datagen.proposal_config import ProposalsConfig
 from orchestrator.cli import app
 from orchestrator.config import (
     MlflowConfig,
@@ -53,9 +54,11 @@ COMMANDS = (
     "run",
     "datagen sat",
     "datagen abd",
+    "datagen sft",
     "evaluate",
     "generate",
     "report",
+    "publish",
     "evidence validate",
 )
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -71,6 +74,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("programs, type: procedural", ProceduralPrograms),
     ("an entry of levels", LevelConfig),
     ("programs, type: jsonl or parquet", GivenPrograms),
+    ("proposals", ProposalsConfig),
     ("programs, type: cruxeval", CruxevalPrograms),
     ("splits.NAME of type abd", AbdSplitConfig),
     ("demonstrations of type abd", RunDemonstrationConfig),

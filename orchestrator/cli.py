@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App, CycloptsError, Parameter
 
 from orchestrator.failures import PLAIN_FAILURES, is_user_mistake
+from orchestrator.storage.redaction import redact
 from orchestrator.yaml_source import ConfigError
 
 
@@ -53,6 +54,9 @@ app.command(
     "orchestrator.commands.report:report", name="report", help="Write a run's report again."
 )
 app.command(
+    "orchestrator.commands.publish:publish", name="publish", help="Upload a dataset or a file."
+)
+app.command(
     "orchestrator.commands.evidence:app", name="evidence", help="Check evidence of training."
 )
 
@@ -83,18 +87,22 @@ def run_command(tokens: list[str]) -> int:
         if is_user_mistake(error):
             return _tell(error, 2, debug)
         if not debug and not isinstance(error, PLAIN_FAILURES):
-            traceback.print_exception(error)
+            _show_traceback(error)
             return 1
         return _tell(error, 1, debug)
 
 
 def _tell(error: Exception, code: int, debug: bool) -> int:
     if debug:
-        traceback.print_exception(error)
+        _show_traceback(error)
     else:
         lines = [line for line in str(error).splitlines() if line.strip()][:2]
         message = "\n".join(lines) or type(error).__name__
         # A config's mistake begins with file:line:column, which editors and terminals open.
         prefix = "" if isinstance(error, ConfigError) else "clutch: "
-        print(f"{prefix}{message}", file=sys.stderr)
+        print(redact(f"{prefix}{message}"), file=sys.stderr)
     return code
+
+
+def _show_traceback(error: Exception) -> None:
+    print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)

@@ -12,17 +12,21 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from datagen.config import PathConfig
 from datagen.dataset import build_dataset, dataset_folder, verify_dataset
+from datagen.manifest import MANIFEST
 from orchestrator.closing import close_run
 from orchestrator.config import RunConfig, config_data, config_hash, run_folder
 from orchestrator.manifest import build_manifest, hash_checkpoint, read_manifest, write_manifest
 from orchestrator.plan import PlanItem
 from orchestrator.progress import Progress
 from orchestrator.ray_session import ray_session
+from orchestrator.reply_journal import journal_beside
+from orchestrator.responder import check_api_key, open_responder
 from orchestrator.tracking import Tracker, open_tracker
 from orchestrator.train import launch_training
 from orchestrator.usage import UsageMonitor
@@ -81,6 +85,7 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
     """
     paths = RunPaths(config, run_folder(config).resolve())
     _refuse_missing_model(config)
+    _refuse_missing_key(paths, fresh)
     if IN_A_JOB in os.environ and not Path(config.storage).is_absolute():
         progress.note(
             f"storage {config.storage} lies in the job's temporary folder {Path.cwd()}: set an "
@@ -114,10 +119,18 @@ def _refuse_missing_model(config: RunConfig) -> None:
             resolve_checkpoint(path)
 
 
+def _refuse_missing_key(paths: RunPaths, fresh: bool) -> None:
+    """Refuse a dataset that needs a language model without its key, before anything is made."""
+    for name, config in paths.config.datasets.items():
+        if fresh or not (paths.dataset(name) / MANIFEST).is_file():
+            check_api_key(config)
+
+
 def plan_run(config: RunConfig, *, fresh: bool) -> list[PlanItem]:
     """Say what `run_pipeline` would do with each step, and why; touches nothing."""
     paths = RunPaths(config, run_folder(config).resolve())
     _refuse_missing_model(config)
+    _refuse_missing_key(paths, fresh)
     if not fresh:
         _refuse_other_config(paths)
     items = [_plan_dataset(paths, name, fresh) for name in config.datasets]
@@ -207,7 +220,9 @@ def _make_datasets(paths: RunPaths, progress: Progress) -> dict[str, str]:
 
             folder = paths.folder / "datasets" / name
             folder.parent.mkdir(exist_ok=True)
-            hashes[name] = build_dataset(config, folder, paths.config.seed, show).dataset_hash
+            respond = partial(open_responder, journal=journal_beside(paths.folder, name))
+            manifest = build_dataset(config, folder, paths.config.seed, show, respond)
+            hashes[name] = manifest.dataset_hash
     return hashes
 
 

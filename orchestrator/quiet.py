@@ -32,7 +32,10 @@ QUIET_SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
-QUIET_LOGGERS = ("ray", "ray.train", "ray.tune", "ray.data", "mlflow", "alembic", "transformers")
+QUIET_LOGGERS = (
+    *("ray", "ray.train", "ray.tune", "ray.data"),
+    *("mlflow", "alembic", "transformers", "httpx2", "stamina"),
+)
 
 
 def prepare_environment(

@@ -62,11 +62,12 @@ def evaluation_result(
     for split in splits_of([evaluation]):
         chosen = {checkpoint: _of_split(evaluation, split)}
         chance = (manifest.get("chance") or {}).get(split) or {}
-        result[split] = {
-            "checkpoints": {name: rates(part) for name, part in chosen.items()},
-            "chance": _chance(chance),
-            "sizes": sizes(chosen),
-        }
+        result[split] = _measured(chosen, chance) | {"sizes": sizes(chosen)}
+        tasks = _tasks(chosen)
+        if len(tasks) > 1:
+            result[split]["tasks"] = {
+                task: _measured(_of_task(chosen, task), chance.get(task) or {}) for task in tasks
+            }
     return result
 
 
@@ -109,10 +110,8 @@ def _split_result(run: RunFiles, evaluations: Evaluations, split: str) -> dict[s
     manifest = run.dataset_manifest(str(run.evaluation.get("dataset")))
     chance = (manifest.get("chance") or {}).get(split) or {}
     trained = run.trained_labels()
-    tasks = list(dict.fromkeys(item.task for e in chosen.values() for item in e.items))
-    result = {
-        "checkpoints": {name: rates(evaluation) for name, evaluation in chosen.items()},
-        "chance": _chance(chance),
+    tasks = _tasks(chosen)
+    result = _measured(chosen, chance) | {
         "chance_method": (manifest.get("chance_method") or {}).get(split),
         "sizes": sizes(chosen),
         "held_out_sizes": None
@@ -128,13 +127,23 @@ def _split_result(run: RunFiles, evaluations: Evaluations, split: str) -> dict[s
 def _task_result(
     run: RunFiles, evaluations: Evaluations, task: str, chance: Mapping[str, Any]
 ) -> dict[str, Any]:
-    chosen = _where(evaluations, lambda item: item.task == task)
-    own = chance.get(task) or {}
-    return {
-        "checkpoints": {name: rates(evaluation) for name, evaluation in chosen.items()},
-        "chance": _chance(own),
-        **_gains(run, chosen),
-    }
+    chosen = _of_task(evaluations, task)
+    return _measured(chosen, chance.get(task) or {}) | _gains(run, chosen)
+
+
+def _measured(evaluations: Evaluations, chance: Mapping[str, Any]) -> dict[str, Any]:
+    """What the checkpoints solve, and what guessing does."""
+    measured = {name: rates(evaluation) for name, evaluation in evaluations.items()}
+    return {"checkpoints": measured, "chance": _chance(chance)}
+
+
+def _tasks(evaluations: Evaluations) -> list[str]:
+    """The tasks in the order of their first problem."""
+    return list(dict.fromkeys(item.task for e in evaluations.values() for item in e.items))
+
+
+def _of_task(evaluations: Evaluations, task: str) -> dict[str, Evaluation]:
+    return _where(evaluations, lambda item: item.task == task)
 
 
 def _gains(run: RunFiles, evaluations: Evaluations) -> dict[str, Any]:

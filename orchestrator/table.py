@@ -27,7 +27,11 @@ def print_table(result: Mapping[str, Any], file: IO[str] | None = None) -> None:
 
 def print_splits(splits: Mapping[str, Any], file: IO[str] | None = None) -> None:
     """Print the tables of {split: {checkpoints, chance}}, as print_table does."""
-    _print_blocks(list(splits.items()), None, file)
+    blocks = []
+    for split, block in splits.items():
+        blocks.append((split, block))
+        blocks += ((f"{split}, task {t}", own) for t, own in (block.get("tasks") or {}).items())
+    _print_blocks(blocks, None, file)
 
 
 def result_table(block: Mapping[str, Any], box: Box = SIMPLE_HEAD) -> Table:

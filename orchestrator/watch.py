@@ -25,16 +25,37 @@ CUT_TO_FIT = {
 """What a stage did to its data, told once."""
 
 
+class _Tail:
+    """The rows of a JSONL file that are new since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the whole lines that were not returned before."""
+        if not self._path.is_file():
+            return []
+        if self._path.stat().st_size < self._offset:
+            self._offset = 0  # Cut back by a resumed stage; the tracker knows what it has seen.
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            content = file.read()
+        end = content.rfind(b"\n") + 1
+        self._offset += end
+        return [json.loads(line) for line in content[:end].splitlines()]
+
+
 class TrainingWatch:
-    """Follows progress.json and metrics.jsonl; one task is shown at a time."""
+    """Follows progress.json, metrics.jsonl and timings.jsonl; one task is shown at a time."""
 
     def __init__(self, folder: Path, progress: Progress, tracker: Tracker) -> None:
-        self._metrics = folder / "metrics.jsonl"
+        self._metrics = _Tail(folder / "metrics.jsonl")
+        self._timings = _Tail(folder / "timings.jsonl")
         self._progress, self._tracker = progress, tracker
         self._shown: str | None = None
         self._task: Task | None = None
         self._stack = ExitStack()
-        self._offset = 0
         self._told: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -66,16 +87,8 @@ class TrainingWatch:
 
     def _read_metrics(self) -> dict[str, float]:
         """Send rows that are new since the last look to the tracker; return what to show."""
-        if not self._metrics.is_file():
-            return {}
-        if self._metrics.stat().st_size < self._offset:
-            self._offset = 0  # Cut back by a resumed stage; the tracker knows what it has seen.
-        with self._metrics.open("rb") as file:
-            file.seek(self._offset)
-            content = file.read()
-        end = content.rfind(b"\n") + 1
-        self._offset += end
-        rows = [json.loads(line) for line in content[:end].splitlines()]
+        rows = self._metrics.rows()
+        self._tracker.log_metrics([_of_time(row) for row in self._timings.rows()])
         if not rows:
             return {}
         self._tracker.log_metrics(rows)
@@ -92,3 +105,9 @@ class TrainingWatch:
         for name, what in CUT_TO_FIT.items():
             if row.get(name):
                 self._progress.note(f"{stage}: {row[name]:,.0f} {what}")
+
+
+def _of_time(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of timings as the tracker takes it, under names of its own."""
+    seconds = {name: value for name, value in row.items() if name not in ("stage", "step", "time")}
+    return {"stage": f"{row['stage']}/time", "step": row["step"], **seconds}

@@ -24,6 +24,9 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.quiet import prepare_environment, ray_init_options
+from tests.storage_servers import guarded, moto, rclone
+
+__all__ = ["guarded", "moto", "rclone"]
 
 prepare_environment()
 

@@ -1,7 +1,7 @@
 """What a run is to train, and what of it is done: read by the driver, which needs no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainers.config import EvaluationConfig, ModelConfig, SandboxConfig, StageConfig
@@ -19,7 +19,7 @@ class Course:
     evaluation: EvaluationConfig
     datasets: Mapping[str, Path]
     """Folder of each dataset by name."""
-    sandbox: SandboxConfig = SandboxConfig()
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     """How programs are run that judge answers."""
 
 

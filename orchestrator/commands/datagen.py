@@ -3,6 +3,7 @@
 The other families of problems have files of their own.
 """
 
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
@@ -11,15 +12,22 @@ from cyclopts import App
 
 from datagen.config import DatasetConfig, DimacsConfig, SatConfig
 from datagen.dataset import build_dataset
-from datagen.manifest import Manifest
+from datagen.manifest import MANIFEST, Manifest
 from orchestrator.commands.arguments import config_from
 from orchestrator.progress import Progress
+from orchestrator.reply_journal import journal_beside
+from orchestrator.responder import check_api_key, open_responder
 
 app = App(name="datagen", help="Make a dataset of problems.")
 app.command(
     "orchestrator.commands.datagen_abd:abd",
     name="abd",
     help="Make a dataset of program abduction problems with certified answers.",
+)
+app.command(
+    "orchestrator.commands.datagen_sft:sft",
+    name="sft",
+    help="Make SFT data of recorded evaluations.",
 )
 
 
@@ -93,8 +101,11 @@ def sat(
 
 def make(config: DatasetConfig, out: Path, seed: int, *, as_json: bool) -> None:
     """Make or find a dataset, and print what it is."""
+    if not (out / MANIFEST).is_file():
+        check_api_key(config)
+    respond = partial(open_responder, journal=journal_beside(out))
     with Progress() as progress, progress.parts(f"generate {out.name}") as count:
-        manifest = build_dataset(config, out, seed, count)
+        manifest = build_dataset(config, out, seed, count, respond)
     print(manifest.model_dump_json() if as_json else _summary(out, manifest))
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from datagen.abd_config import AbdConfig
 from orchestrator.commands.arguments import config_from
 from orchestrator.commands.datagen import make
+from orchestrator.commands.proposal_flags import ProposalFlags
 
 KNOBS = ("lines", "depth", "inputs", "min_value", "max_value")
 
@@ -26,6 +27,7 @@ def abd(
     seed: int = 0,
     from_programs: Path | None = None,
     from_cruxeval: Path | None = None,
+    proposals: ProposalFlags | None = None,
     json: bool = False,
 ) -> None:
     """Make a dataset of program abduction problems with certified answers.
@@ -71,6 +73,7 @@ def abd(
     knobs = dict(zip(KNOBS, (lines, depth, inputs, min_value, max_value), strict=True))
     knobs = {name: value for name, value in knobs.items() if value is not None}
     generated = {**({"level": level} if level else {}), **knobs}
+    asked = (proposals or ProposalFlags()).settings(from_programs)
     programs = _given_programs(from_programs, from_cruxeval, generated)
     data: dict[str, Any] = {"type": "abd", "style": style}
     if max_chance is not None:
@@ -82,7 +85,7 @@ def abd(
         data["splits"] = {split or "train": 1000 if num is None else num}
         flag = "level"
     else:
-        data["programs"] = programs
+        data["programs"] = programs | ({"proposals": asked} if asked else {})
         data["splits"] = {split or "test": "all" if num is None else num}
         flag = "from-programs" if from_programs else "from-cruxeval"
     config = config_from(AbdConfig, data, flags={"programs": flag, "splits": "num"})

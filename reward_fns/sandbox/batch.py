@@ -6,14 +6,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from reward_fns.sandbox.connection import ServerFailed
-from reward_fns.sandbox.limits import Result
+from reward_fns.sandbox.limits import Result, SandboxError
 from reward_fns.sandbox.requests import Request
 from reward_fns.sandbox.slots import Slot, Slots
 
 NUM_ATTEMPTS = 3
+"""How often a request is tried whose server fails."""
+_MAX_FAILURES = 16
+"""So many in a row, with no answer between them, are no accident."""
 _OVERTIME_S = 0.5
 """How long after the deadline an answer may come: programs end with it, servers answer then."""
-_LONG_S = 3600.0
+_WITHOUT_END_S = 1e9
+_LONGEST_WAIT_S = 60.0
 
 
 class Batch:
@@ -27,20 +31,22 @@ class Batch:
         count: Callable[[str], None],
     ) -> None:
         self._slots, self._count = slots, count
-        self._end = time.monotonic() + (_LONG_S * 24 * 365 if deadline_s is None else deadline_s)
-        self._results = [r if isinstance(r, Result) else None for r in requests]
+        self._end = time.monotonic() + (_WITHOUT_END_S if deadline_s is None else deadline_s)
         self._requests = requests
+        self._results = [r if isinstance(r, Result) else None for r in requests]
         self._pending = deque(i for i, r in enumerate(requests) if isinstance(r, Request))
         self._attempts = [0] * len(requests)
         self._busy: dict[Slot, tuple[int, bool]] = {}
         self._selector = selectors.DefaultSelector()
+        self._num_failures = 0
+        self.failure: ServerFailed | None = None
+        """The last failure of a server."""
 
     def run(self) -> list[Result | None]:
         """Return each request's result, or None: not run to its end, or the sandbox failed."""
         try:
-            while self._pending or self._busy:
-                now = time.monotonic()
-                if now >= self._end + _OVERTIME_S or (now >= self._end and not self._busy):
+            while self._busy or (self._pending and time.monotonic() < self._end):
+                if time.monotonic() >= self._end + _OVERTIME_S:
                     break
                 self._hand_out()
                 self._collect()
@@ -61,54 +67,63 @@ class Batch:
     def _start(self, slot: Slot, index: int) -> None:
         request = self._requests[index]
         assert isinstance(request, Request)
-        wall_s, left_s = request.limits.wall_s, self._end - time.monotonic()
+        wall_s, left_s = request.limits.wall_s, max(self._end - time.monotonic(), 0.001)
         self._attempts[index] += 1
         self._busy[slot] = index, left_s < wall_s
         try:
-            slot.connection.send(request, min(wall_s, max(left_s, 0.001)))
-            self._selector.register(slot.connection.socket, selectors.EVENT_READ, slot)
-        except ServerFailed:
-            self._fail(slot)
+            connection = slot.start()
+            connection.send(request, min(wall_s, left_s))
+            self._selector.register(connection.socket, selectors.EVENT_READ, slot)
+        except ServerFailed as error:
+            self._fail(slot, error)
 
     def _collect(self) -> None:
         """Wait until something happens, and take the answers that came."""
-        if not self._busy:
+        ends = [slot.connection.end for slot in self._busy if slot.connection is not None]
+        if not ends:
             return
-        ends = [slot.connection.end for slot in self._busy]
-        left = min(*ends, self._end + _OVERTIME_S, time.monotonic() + _LONG_S) - time.monotonic()
-        for key, _ in self._selector.select(max(left, 0)):
+        left = min(*ends, self._end + _OVERTIME_S) - time.monotonic()
+        for key, _ in self._selector.select(min(max(left, 0.0), _LONGEST_WAIT_S)):
             self._take_answer(key.data)
+        now = time.monotonic()
         for slot in list(self._busy):
-            if time.monotonic() >= slot.connection.end:
-                self._fail(slot)
+            if slot.connection is not None and now >= slot.connection.end:
+                self._fail(slot, ServerFailed("the server does not answer"))
 
     def _take_answer(self, slot: Slot) -> None:
+        assert slot.connection is not None
         index, cut = self._busy[slot]
         try:
-            result = slot.connection.receive(until=time.monotonic())
-        except ServerFailed:
-            self._fail(slot)
+            result = slot.connection.take_answer()
+        except ServerFailed as error:
+            self._fail(slot, error)
             return
-        if result is not None:
-            self._free(slot)
-            if not (cut and result.status == "timeout"):
-                self._results[index] = result
-                self._count(result.status)
+        if result is None:
+            return
+        self._free(slot)
+        self._num_failures = 0
+        if not (cut and result.status == "timeout"):
+            self._results[index] = result
+            self._count(result.status)
 
-    def _fail(self, slot: Slot) -> None:
+    def _fail(self, slot: Slot, error: ServerFailed) -> None:
         index, _ = self._busy[slot]
         self._free(slot, failed=True)
+        self.failure = error
+        self._num_failures += 1
+        if self._num_failures >= _MAX_FAILURES:
+            raise SandboxError(f"{self._num_failures} failures in a row: {error}") from error
         if self._attempts[index] < NUM_ATTEMPTS:
             self._pending.append(index)
         else:
             self._count("sandbox_error")
 
     def _free(self, slot: Slot, failed: bool = False) -> None:
-        connection = slot.started
-        if connection is not None and connection.socket in self._selector.get_map():
-            self._selector.unregister(connection.socket)
-        if failed:
-            slot.discard()
-            self._count("restarts")
+        if slot.connection is not None:
+            if slot.connection.socket in self._selector.get_map():
+                self._selector.unregister(slot.connection.socket)
+            if failed:
+                slot.discard()
+                self._count("restarts")
         del self._busy[slot]
         self._slots.give_back(slot)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from mmap import mmap
 from typing import NamedTuple
 
-from reward_fns.sandbox import wire
 from reward_fns.sandbox.program import execute
 from reward_fns.sandbox.syscalls import PR_SET_PDEATHSIG, SystemCall
 
@@ -59,29 +58,25 @@ class Entry:
             guard()
 
 
-def run_job(job: Job, entry: Entry, report: mmap) -> None:
-    """Run the program in this process; does not return."""
+def run_job(job: Job, entry: Entry, guarded: mmap, report: mmap) -> None:
+    """Run the program in this process; does not return.
+
+    `guarded` tells the server whether the guards hold. It is given up before the program runs,
+    which could otherwise pass for trouble of the sandbox; of `report` it can only spoil its own.
+    """
     try:
         source = os.pread(job.descriptors[0], job.program_bytes, 0)
         entry.enter(job)
+        guarded[0] = True
+        guarded.close()
     except BaseException as error:
-        report[0] = wire.NOT_GUARDED
-        note(report, error)
-        os._exit(1)
-    report[0] = wire.STARTED
+        _leave_note(guarded, error)
     report[0], code = execute(source)
     os._exit(code)
 
 
-def note(report: mmap, error: BaseException) -> None:
-    """Leave the error's text to the server."""
-    text = f"{type(error).__name__}: {error}".encode()[:1000]
-    report[1 : 1 + len(text)] = text
-    report[1 + len(text)] = 0
-
-
-def probe_guards(entry: Entry, report: mmap) -> None:
-    """Enter the guards and report whether they refuse what they must; does not return."""
+def probe_guards(entry: Entry, guarded: mmap) -> None:
+    """Enter the guards and tell whether they refuse what they must; does not return."""
     try:
         entry.enter(Job(1.0, 5, 64 << 20, 1 << 20, 0, (0, 0, 0, 0)))
         for name, attempt in FORBIDDEN.items():
@@ -90,10 +85,18 @@ def probe_guards(entry: Entry, report: mmap) -> None:
             except PermissionError:
                 continue
             raise OSError(f"{name} is not refused")
-        report[0] = wire.GUARDED
+        guarded[0] = True
+        os._exit(0)
     except BaseException as error:
-        note(report, error)
-    os._exit(0)
+        _leave_note(guarded, error)
+
+
+def _leave_note(page: mmap, error: BaseException) -> None:
+    text = f"{type(error).__name__}: {error}".encode()[:1000]
+    page[0] = False
+    page[1 : 1 + len(text)] = text
+    page[1 + len(text)] = 0
+    os._exit(1)
 
 
 FORBIDDEN: dict[str, Callable[[], object]] = {

@@ -1,4 +1,4 @@
-"""The client's end of one server: gives it a job, and reads what came of it."""
+"""The client's end of one server: starts it, gives it jobs, and reads what came of them."""
 
 import array
 import os
@@ -34,156 +34,144 @@ class Connection:
 
     def __init__(self, layers: Layers, unsafe: bool) -> None:
         self._unsafe = unsafe
-        self._process, self.socket = start_server(layers, unsafe)
+        try:
+            self._process, self.socket = start_server(layers, unsafe)
+        except OSError as error:
+            raise ServerFailed(f"a server cannot be started: {error}") from error
         self._ready = False
-        self._started = time.monotonic()
         self._request: Request | None = None
-        self._outputs: tuple[int, int] | None = None
-        self._end = 0.0
+        self._outputs: list[int] = []
+        self.end = time.monotonic() + START_S
+        """When the next answer must be here, by time.monotonic()."""
 
     def wait_until_ready(self) -> None:
         """Wait for the server's word that its guards hold."""
         while not self._ready:
-            self._receive(self._started + START_S)
+            self._receive(max(self.end - time.monotonic(), 0.0))
+            if time.monotonic() > self.end:
+                raise ServerFailed(f"the server did not start within {START_S:.0f} s")
 
     def send(self, request: Request, wall_s: float) -> None:
-        """Give the server a request; its answer is read by `receive`."""
-        assert self._outputs is None, "a server serves one request at a time"
-        descriptors: list[int] = []
+        """Give the server a request; also one that has only just been started takes it."""
+        assert self._request is None, "a server serves one request at a time"
+        limits = request.limits
+        sizes = (limits.cpu_s, limits.memory_bytes, limits.output_bytes, len(request.program))
+        files: list[int] = []
         try:
             for content in (request.program, request.stdin, b"", b""):
-                descriptors.append(_memory_file(content))
-            limits = request.limits
-            packet = wire.JOB.pack(
-                wall_s,
-                limits.cpu_s,
-                limits.memory_bytes,
-                limits.output_bytes,
-                len(request.program),
-            )
-            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-            self.socket.sendmsg([packet], passed)
+                files.append(_memory_file(content))
+            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
+            self.socket.settimeout(GRACE_S)
+            self.socket.sendmsg([wire.JOB.pack(wall_s, *sizes)], passed)
         except OSError as error:
-            _close(descriptors)
+            _close(files)
             raise ServerFailed(f"the server took no job: {error}") from error
-        _close(descriptors[:2])
-        self._request, self._outputs = request, (descriptors[2], descriptors[3])
-        start = time.monotonic() if self._ready else self._started + START_S
-        self._end = start + wall_s + GRACE_S
+        _close(files[:2])
+        self._request, self._outputs = request, files[2:]
+        self.end = wall_s + GRACE_S + (time.monotonic() if self._ready else self.end)
 
-    @property
-    def end(self) -> float:
-        """When the answer must be here, by time.monotonic()."""
-        return self._end
+    def take_answer(self) -> Result | None:
+        """Return the answer to the request, or None where it is not here yet."""
+        answer = self._receive(0.0)
+        if answer[:1] == wire.TROUBLE:
+            raise ServerFailed(answer[1:].decode(errors="replace"))
+        return self._result(answer[1:]) if answer[:1] == wire.REPLY else None
 
-    def receive(self, until: float | None = None) -> Result | None:
-        """Return the answer, or None where it is not here by `until`."""
-        while True:
-            answer = self._receive(self._end if until is None else until, until is not None)
-            if answer is None:
-                return None
-            if answer[:1] == wire.REPLY:
-                return self._result(answer[1:])
-            if answer[:1] == wire.TROUBLE:
-                self._drop_outputs()
-                raise ServerFailed(answer[1:].decode(errors="replace"))
-
-    def _receive(self, until: float, may_be_late: bool = False) -> bytes | None:
-        self.socket.settimeout(max(until - time.monotonic(), 1e-4))
+    def _receive(self, wait_s: float) -> bytes:
+        """Return the next message, or nothing where none comes in time."""
+        self.socket.settimeout(wait_s)
         try:
             packet = self.socket.recv(wire.PACKET_BYTES)
-        except TimeoutError:
-            if may_be_late:
-                return None
-            raise ServerFailed("the server does not answer") from None
+        except (TimeoutError, BlockingIOError):
+            return b""
         except OSError as error:
             raise ServerFailed(f"the server is gone: {error}") from error
         if not packet:
             raise ServerFailed("the server ended")
         if packet[:1] == wire.REFUSED:
             raise ServerRefused(packet[1:].decode(errors="replace"))
-        if packet[:1] == wire.READY:
-            self._ready = True
+        self._ready = True
         return packet
 
     def _result(self, data: bytes) -> Result:
+        assert self._request is not None
         stage, killed, status, user_s, system_s, wall_s, peak_bytes = wire.OUTCOME.unpack(data)
-        assert self._request is not None and self._outputs is not None
         limits = self._request.limits
-        size = max(os.fstat(output).st_size for output in self._outputs)
-        stdout, stderr = (os.pread(fd, limits.output_bytes, 0) for fd in self._outputs)
-        self._drop_outputs()
-        code = os.waitstatus_to_exitcode(status)
-        verdict = _status(stage, bool(killed), code, size, peak_bytes, user_s + system_s, limits)
+        largest = max(os.fstat(file).st_size for file in self._outputs)
+        stdout, stderr = (os.pread(file, limits.output_bytes, 0) for file in self._outputs)
+        self._drop_request()
+        code, cpu_s = os.waitstatus_to_exitcode(status), user_s + system_s
+        verdict: Status | None
+        if largest > limits.output_bytes or code == -signal.SIGXFSZ:
+            verdict = "output"
+        elif stage == wire.OUT_OF_MEMORY:
+            verdict = "memory"
+        elif killed:
+            verdict = "timeout"
+        elif code < 0:
+            verdict = _verdict_on_signal(-code, cpu_s, peak_bytes, limits)
+        else:
+            verdict = "ok" if stage == wire.FINISHED and code == 0 else "error"
         if verdict is None and not self._unsafe:
             raise ServerFailed(f"signal {-code} from outside ended the program")
-        return Result(
-            verdict or "error", stdout, stderr, code, user_s + system_s, wall_s, peak_bytes
-        )
+        return Result(verdict or "error", stdout, stderr, code, cpu_s, wall_s, peak_bytes)
 
-    def _drop_outputs(self) -> None:
-        if self._outputs is not None:
-            _close(list(self._outputs))
-        self._request = self._outputs = None
+    def _drop_request(self) -> None:
+        _close(self._outputs)
+        self._request, self._outputs = None, []
 
     def hang_up(self) -> None:
         """Tell the server to end, which it does at once, whatever it runs."""
-        self._drop_outputs()
+        self._drop_request()
         self.socket.close()
 
     def kill(self) -> None:
         """End the server from any thread; who waits for its answer then gets ServerFailed."""
         self._process.kill()
 
-    def close(self, patience_s: float = _STOP_S) -> None:
+    def close(self) -> None:
         """End the server and everything that it runs, and wait until it is gone."""
         self.hang_up()
         try:
-            self._process.wait(patience_s)
+            self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
     def forget(self) -> None:
         """Let go of a server that belongs to the process that this one was forked from."""
-        self._drop_outputs()
-        self.socket.close()
+        self.hang_up()
         self._process.returncode = 0  # not our child: nothing to wait for, nothing to warn of
 
 
-def _status(
-    stage: int, killed: bool, code: int, size: int, peak: int, cpu_s: float, limits: Limits
-) -> Status | None:
-    """Read what came of a program; None where a signal ended it that nobody here sent."""
-    if size > limits.output_bytes or code == -signal.SIGXFSZ:
-        return "output"
-    if stage == wire.OUT_OF_MEMORY:
-        return "memory"
-    if killed or code == -signal.SIGXCPU:
+def _verdict_on_signal(number: int, cpu_s: float, peak_bytes: int, limits: Limits) -> Status | None:
+    """Read why a signal ended a program that nobody here sent; None: it came from outside.
+
+    Under the guards a program cannot send itself the signals that are read as such.
+    """
+    if number == signal.SIGXCPU:
         return "timeout"
-    if code == -signal.SIGKILL:
-        return "timeout" if cpu_s >= limits.cpu_s else None
-    if code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
+    if number == signal.SIGKILL:
+        if cpu_s >= limits.cpu_s:
+            return "timeout"
+        return "memory" if peak_bytes >= limits.memory_bytes / 2 else None  # the machine's ended
+    if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         return None
-    if code < 0 and peak >= _NEAR_LIMIT * limits.memory_bytes:
-        return "memory"
-    return "ok" if stage == wire.FINISHED and code == 0 else "error"
+    return "memory" if peak_bytes >= _NEAR_LIMIT * limits.memory_bytes else "error"
 
 
 def _memory_file(content: bytes) -> int:
-    descriptor = os.memfd_create("", os.MFD_CLOEXEC)
+    file = os.memfd_create("", os.MFD_CLOEXEC)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        if content:
-            os.lseek(descriptor, 0, os.SEEK_SET)
+        written = 0
+        while written < len(content):
+            written += os.pwrite(file, memoryview(content)[written:], written)
     except BaseException:
-        os.close(descriptor)
+        os.close(file)
         raise
-    return descriptor
+    return file
 
 
-def _close(descriptors: list[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
+def _close(files: list[int]) -> None:
+    for file in files:
+        os.close(file)

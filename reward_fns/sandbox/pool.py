@@ -51,7 +51,7 @@ class Sandbox:
         slot = self._slots.take()
         assert slot is not None
         try:
-            slot.connection.wait_until_ready()
+            slot.start().wait_until_ready()
         except ServerFailed as error:
             slot.discard()
             raise SandboxError(f"the sandbox does not start: {error}") from error
@@ -63,9 +63,10 @@ class Sandbox:
 
     def run(self, program: str, stdin: str | bytes = b"", limits: Limits = _DEFAULT) -> Result:
         """Run one program; SandboxError where the sandbox itself fails, again and again."""
-        (result,) = self.run_many([(program, stdin)], limits)
+        batch = self._batch([(program, stdin)], limits, None)
+        (result,) = batch.run()
         if result is None:
-            raise SandboxError(f"no server ran the program to its end in {NUM_ATTEMPTS} attempts")
+            raise SandboxError(f"{NUM_ATTEMPTS} attempts failed, the last one: {batch.failure}")
         return result
 
     def run_many(
@@ -79,11 +80,19 @@ class Sandbox:
         None: not run to its end before the deadline, in seconds from now, or the sandbox failed
         for it again and again.
         """
+        return self._batch(runs, limits, deadline_s).run()
+
+    def _batch(
+        self,
+        runs: Sequence[tuple[str, str | bytes]],
+        limits: Limits,
+        deadline_s: float | None,
+    ) -> Batch:
         requests = [make_request(program, stdin, limits) for program, stdin in runs]
         for request in requests:
             if isinstance(request, Result):
                 self._counts.add(request.status)
-        return Batch(self._slots, requests, deadline_s, self._counts.add).run()
+        return Batch(self._slots, requests, deadline_s, self._counts.add)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -102,6 +111,7 @@ class Sandbox:
 
     def _forget(self) -> None:
         self._slots.forget()
+        self._counts.forget()
 
 
 def check_num_servers(number: int | None) -> int:

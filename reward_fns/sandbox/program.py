@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import io
 import os
-import random
 import struct
 import sys
 from types import CodeType, ModuleType
@@ -36,7 +35,6 @@ def prepare_interpreter() -> None:
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     sys.argv = [FILE]
-    random.seed(0)
     os.fstat = sys.modules["posix"].fstat = _fstat  # type: ignore[attr-defined]
 
 

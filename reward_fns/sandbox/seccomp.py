@@ -18,7 +18,7 @@ _X32_BIT = 0x40000000
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 _KILL = 0x80000000
-_EPERM, _ENOSYS = 1, 38
+_REFUSE = _ERRNO | 1  # EPERM
 
 _LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
 _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT = 0x15, 0x35, 0x45
@@ -31,16 +31,14 @@ _PLAIN = (
     "rt_sigpending", "rt_sigsuspend", "rt_sigtimedwait", "sigaltstack", "pause", "alarm",
     "getitimer", "setitimer", "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep",
     "gettimeofday", "time", "times", "getrusage", "getrandom", "getpid", "getppid", "gettid",
-    "getuid", "geteuid", "getgid", "getegid", "sched_yield", "getcpu", "set_robust_list", "rseq",
-    "set_tid_address", "restart_syscall", "exit", "exit_group",
+    "getuid", "geteuid", "getgid", "getegid", "sched_yield", "getcpu", "restart_syscall", "exit",
+    "exit_group",
 )  # fmt: skip
 
-# clone as pthread_create calls it (glibc, musl): a thread shares everything and dies with us.
-_THREAD_FLAGS = (0x3D0F00, 0x7D0F00)
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC: no locks, leases, owners, notifications.
 _FCNTL_COMMANDS = (0, 1, 2, 3, 1030)
-# WAIT, WAKE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET, WAKE_BITSET: no priority inheritance.
-_FUTEX_COMMANDS = (0, 1, 4, 5, 9, 10)
+# WAIT, WAKE, WAIT_BITSET, WAKE_BITSET, which locks use: no requeueing, no priority inheritance.
+_FUTEX_COMMANDS = (0, 1, 9, 10)
 _FUTEX_COMMAND_MASK = 0x7F
 # Reading only, and no O_PATH, which Landlock does not restrict.
 _OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_DIRECTORY | os.O_NOCTTY | 0x8000
@@ -63,8 +61,6 @@ def build_filter(may_open: bool, machine: str = MACHINE) -> bytes:
     """Return the filter's instructions; `may_open`: files can be opened, to read."""
     numbers = MACHINES[machine]
     blocks = {numbers[name]: _give(_ALLOW) for name in _PLAIN if name in numbers}
-    blocks[numbers["clone"]] = _one_of(0, _THREAD_FLAGS)
-    blocks[numbers["clone3"]] = _give(_ERRNO | _ENOSYS)  # libc then takes clone
     blocks[numbers["fcntl"]] = _one_of(1, _FCNTL_COMMANDS)
     blocks[numbers["futex"]] = _one_of(1, _FUTEX_COMMANDS, _FUTEX_COMMAND_MASK)
     blocks[numbers["prlimit64"]] = _own_limits()
@@ -95,7 +91,7 @@ def _one_of(index: int, values: tuple[int, ...], mask: int = 0) -> Code:
     code = [_argument(index)] + ([(_AND, 0, 0, mask)] if mask else [])
     for position, value in enumerate(values):
         code.append((_IF_EQUAL, len(values) - position, 0, value))
-    return [*code, *_give(_ERRNO | _EPERM), *_give(_ALLOW)]
+    return [*code, *_give(_REFUSE), *_give(_ALLOW)]
 
 
 def _only_bits(index: int, bits: int) -> Code:
@@ -104,7 +100,7 @@ def _only_bits(index: int, bits: int) -> Code:
     return [
         _argument(index),
         (_IF_ANY_BIT, 0, 1, others),
-        *_give(_ERRNO | _EPERM),
+        *_give(_REFUSE),
         *_give(_ALLOW),
     ]
 
@@ -119,13 +115,13 @@ def _own_limits() -> Code:
         _argument(2, half=1),
         (_IF_EQUAL, 0, 1, 0),
         *_give(_ALLOW),
-        *_give(_ERRNO | _EPERM),
+        *_give(_REFUSE),
     ]
 
 
 def _steps(blocks: dict[int, Code]) -> list[tuple[int, Code]]:
     """Where the answer changes: each number from which on a block holds."""
-    refused = _give(_ERRNO | _EPERM)
+    refused = _give(_REFUSE)
     steps: list[tuple[int, Code]] = [(0, refused)]
     for number in sorted(blocks):
         for start, block in ((number, blocks[number]), (number + 1, refused)):

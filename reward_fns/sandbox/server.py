@@ -70,7 +70,7 @@ class Server:
             guards.append(filter_call(build_filter(may_open=bool(landlock))))
             install_finder()
         self._entry = Entry(os.getpid(), base_bytes, guards)
-        self._report = mmap(-1, PAGESIZE)
+        self._report, self._guarded = mmap(-1, PAGESIZE), mmap(-1, PAGESIZE)
         warm_up()
         prepare_interpreter()
         for name in [name for name in sys.modules if name.split(".")[0] == "reward_fns"]:
@@ -81,9 +81,9 @@ class Server:
         """Fail where a child under the guards can do what it must not."""
         pid = os.fork()
         if pid == 0:
-            probe_guards(self._entry, self._report)
+            probe_guards(self._entry, self._guarded)
         os.waitpid(pid, 0)
-        if self._report[0] != wire.GUARDED:
+        if not self._guarded[0]:
             raise OSError(f"the guards do not hold: {self._told().decode()}")
 
     def serve(self) -> None:
@@ -109,13 +109,14 @@ class Server:
             self._link.send(answer)
 
     def _answer(self, job: Job) -> bytes:
-        report = self._report
-        report[0] = wire.NOTHING
+        report, guarded = self._report, self._guarded
+        report[0] = wire.RUNNING
+        guarded[:2] = b"\0\0"
         start = monotonic()
         pid = os.fork()
         if pid == 0:
             gc.enable()
-            run_job(job, self._entry, report)
+            run_job(job, self._entry, guarded, report)
         killed = self._wait(pid, start + job.wall_s)
         if self._unsafe:
             os.killpg(pid, signal.SIGKILL)
@@ -123,7 +124,7 @@ class Server:
         if self._unsafe:
             reap_orphans()
         wall_s = monotonic() - start
-        if report[0] == wire.NOT_GUARDED:
+        if not (guarded[0] or killed):
             return wire.TROUBLE + self._told()
         return wire.REPLY + wire.OUTCOME.pack(
             report[0], killed, status, used[0], used[1], wall_s, used[2] * 1024
@@ -147,4 +148,4 @@ class Server:
         return not ended
 
     def _told(self) -> bytes:
-        return self._report[1:1100].partition(b"\0")[0]
+        return self._guarded[1:1100].partition(b"\0")[0]

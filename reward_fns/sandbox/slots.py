@@ -16,32 +16,27 @@ class Slot:
 
     def __init__(self, layers: Layers, unsafe: bool) -> None:
         self._layers, self._unsafe = layers, unsafe
-        self._connection: Connection | None = None
-
-    @property
-    def connection(self) -> Connection:
-        """The server of this place."""
-        if self._connection is None:
-            self._connection = Connection(self._layers, self._unsafe)
-        return self._connection
-
-    @property
-    def started(self) -> Connection | None:
+        self.connection: Connection | None = None
         """The server, where there is one."""
-        return self._connection
+
+    def start(self) -> Connection:
+        """Return the server, started if need be; ServerFailed where that is impossible."""
+        if self.connection is None:
+            self.connection = Connection(self._layers, self._unsafe)
+        return self.connection
 
     def discard(self) -> None:
         """End a server that failed."""
-        if self._connection is not None:
-            self._connection.kill()
-            self._connection.close()
-            self._connection = None
+        if self.connection is not None:
+            self.connection.kill()
+            self.connection.close()
+            self.connection = None
 
     def forget(self) -> None:
         """Let go of a server that belongs to the process that this one was forked from."""
-        if self._connection is not None:
-            self._connection.forget()
-            self._connection = None
+        if self.connection is not None:
+            self.connection.forget()
+            self.connection = None
 
 
 class Slots:
@@ -84,6 +79,8 @@ class Slots:
     def give_back(self, slot: Slot) -> None:
         """Let others use a place."""
         with self._changed:
+            if self._closed:
+                slot.discard()
             self._free.append(slot)
             self._changed.notify()
 
@@ -97,16 +94,17 @@ class Slots:
             self._closed = True
             self._changed.notify_all()
             for slot in self._all:
-                if slot not in self._free and slot.started is not None:
-                    slot.started.kill()
+                if slot not in self._free and slot.connection is not None:
+                    slot.connection.kill()
             self._changed.wait_for(lambda: len(self._free) == len(self._all), _CLOSE_S)
-        for slot in self._all:
-            if slot.started is not None:
-                slot.started.hang_up()
-        for slot in self._all:
-            if slot.started is not None:
-                slot.started.close()
-                slot.forget()
+            free, self._free = self._free, []
+        for slot in free:
+            if slot.connection is not None:
+                slot.connection.hang_up()
+        for slot in free:
+            if slot.connection is not None:
+                slot.connection.close()
+                slot.connection = None
 
     def forget(self) -> None:
         """Begin anew in a process that was forked: the servers belong to the other one."""
@@ -124,6 +122,10 @@ class Counts:
         self._lock = threading.Lock()
         self._names = names
         self._values: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """Go on in a process that was forked, where nobody would open the lock."""
+        self._lock = threading.Lock()
 
     def add(self, name: str) -> None:
         """Count one more."""

@@ -11,10 +11,10 @@ import marshal
 import os
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from types import CodeType, ModuleType
+from typing import Any
 
 LIBRARY = os.path.dirname(os.path.realpath(os.__file__))
 _NOT_LIBRARY = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip", "turtledemo")
@@ -57,7 +57,7 @@ def readable_paths() -> list[str]:
 
 
 def preload(names: Sequence[str]) -> None:
-    """Import what is there; some builds of Python leave modules out.
+    """Import what is there (some builds of Python leave modules out), and fix the random seed.
 
     Hooks for a fork are not taken: they would mend locks and seeds that no server has used yet.
     """
@@ -68,6 +68,7 @@ def preload(names: Sequence[str]) -> None:
                 importlib.import_module(name)
     finally:
         os.register_at_fork = register
+    sys.modules["random"].seed(0)
 
 
 class OpeningFinder:
@@ -92,14 +93,15 @@ class OpeningFinder:
 
 
 def _spec(name: str, source: str, code: CodeType, is_package: bool) -> ModuleSpec:
-    spec = ModuleSpec(name, _CodeLoader(code), origin=source, is_package=is_package)
+    loader: Any = _CodeLoader(code)
+    spec = ModuleSpec(name, loader, origin=source, is_package=is_package)
     if spec.submodule_search_locations is not None:
         spec.submodule_search_locations.append(os.path.dirname(source))
     return spec
 
 
-class _CodeLoader(Loader):
-    """Runs code that was read already."""
+class _CodeLoader:
+    """Runs code that was read already; importlib.abc.Loader would load half of the library."""
 
     def __init__(self, code: CodeType) -> None:
         self._code = code

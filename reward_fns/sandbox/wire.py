@@ -20,13 +20,9 @@ peak bytes."""
 
 PACKET_BYTES = 4096
 
-# How far a child came: it notes this in a page that it shares with its server.
-NOTHING = 0
-STARTED = 1
-FINISHED = 2
-EXITED = 3
-RAISED = 4
-OUT_OF_MEMORY = 5
-NOT_GUARDED = 6
-GUARDED = 7
-"""A probe found that everything is refused."""
+# How a program ended, as its child notes it in a page that it shares with its server.
+RUNNING = 0
+FINISHED = 1
+EXITED = 2
+RAISED = 3
+OUT_OF_MEMORY = 4

@@ -1,4 +1,4 @@
-"""CRUXEval's 600 rows from the file to the score, as a user does it."""
+"""CRUXEval from its file to the scores of a chat model, as a user does it."""
 
 import json
 from pathlib import Path
@@ -6,29 +6,45 @@ from pathlib import Path
 import pytest
 
 from datagen.dataset import read_split
-from reward_fns.abd import score_abd_batch
+from reward_fns.registry import choose_rewards, score_rows
 from tests.command import ROOT, clutch, succeeded
+from tests.small_models import save_small_model
 
 pytestmark = pytest.mark.integration
 CRUXEVAL = ROOT.parent / "shared" / "data" / "cruxeval" / "cruxeval.jsonl"
 
 
-@pytest.mark.skipif(not CRUXEVAL.is_file(), reason="CRUXEval's rows are not beside the checkout")
-def test_every_recorded_input_of_cruxeval_scores_one(tmp_path: Path) -> None:
-    data = tmp_path / "cruxeval"
-    printed = succeeded(
-        clutch("datagen", "abd", "--out", data, "--from-cruxeval", CRUXEVAL, "--json")
-    )
-    manifest = json.loads(printed)
-    given = [json.loads(line) for line in CRUXEVAL.read_text().splitlines()]
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cruxeval") / "cruxeval"
+    succeeded(clutch("datagen", "abd", "--out", folder, "--from-cruxeval", CRUXEVAL))
+    return folder
+
+
+def test_every_recorded_argument_is_right(data: Path) -> None:
     rows = list(read_split(data, "test"))
-    assert len(rows) == len(given) == manifest["splits"]["test"]["num_rows"] == 600
-    assert sum(manifest["dropped"].values()) == 0
-    assert manifest["difficulty"] == {"test": {"cruxeval": 600}}
+    assert len(rows) == 600
+    scores = score_rows(choose_rewards(None), rows, [row.answer for row in rows])
+    assert [s.value for s in scores] == [1.0] * 600
+    given = [json.loads(line) for line in CRUXEVAL.read_text().splitlines()]
     assert [row.id for row in rows] == [f"abd:cruxeval:{row['id']}" for row in given]
-    answers = [f"<INPUT>\n{row['input']}\n</INPUT>" for row in given]
-    scores = score_abd_batch(answers, [row.env for row in rows])
-    assert [score.value for score in scores] == [1.0] * 600
     for row, source in zip(rows, given, strict=True):
         assert f"```python\n{source['code']}\n```" in row.prompt
         assert "_canonical" not in row.prompt
+    others = [row.answer for row in rows[1:]] + [rows[0].answer]
+    assert sum(s.value or 0 for s in score_rows(choose_rewards(None), rows, others)) < 60
+
+
+def test_a_chat_model_is_measured_on_it(data: Path, tmp_path: Path) -> None:
+    model, out = tmp_path / "llama", tmp_path / "answers.jsonl"
+    save_small_model("llama", model, max_position_embeddings=2048)
+    printed = succeeded(
+        clutch(
+            "evaluate", model, "--data", data, "--limit=8", "--num-samples=2",
+            "--max-completion-length=16", "--out", out, "--json",
+        )
+    )  # fmt: skip
+    assert json.loads(printed)["test"]["checkpoints"]["llama"]["greedy"]["n"] == 8
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {row["task"] for row in rows} == {"abd"} and len(rows) == 8
+    assert {row["greedy"]["reason"] for row in rows} <= {"no_input", "error", "wrong_output"}

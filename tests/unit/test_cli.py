@@ -57,11 +57,13 @@ def refused(*arguments: str | Path) -> str:
 def test_help_lists_every_command() -> None:
     done = clutch("--help")
     assert done.returncode == 0
-    for command in ("run", "datagen", "evaluate", "generate", "report", "evidence"):
+    for command in ("run", "datagen", "evaluate", "generate", "report", "publish", "evidence"):
         assert re.search(rf"{command}\s+[A-Z]", done.stdout)
 
 
-@pytest.mark.parametrize("command", ["run", "datagen sat", "evaluate", "generate", "report"])
+@pytest.mark.parametrize(
+    "command", ["run", "datagen sat", "evaluate", "generate", "report", "publish"]
+)
 def test_each_command_has_help(command: str) -> None:
     done = clutch(*command.split(), "--help")
     assert done.returncode == 0
@@ -100,6 +102,8 @@ def test_light_commands_import_neither_torch_nor_ray(arguments: list[str], tmp_p
         (["generate", "nope", "--prompt", "x", "--top-p", "0"], "--top-p is 0.0"),
         (["generate", "nope", "--prompt", "x", "--num-samples", "2"], "set --temperature"),
         (["report", "nope"], "no run at nope"),
+        (["publish", "nope", "s3://bucket/x"], "no dataset or file at nope"),
+        (["publish", "README.md", "s3:///x"], "s3:///x names no bucket"),
         (["evidence", "validate", "nope.json"], "cannot read evidence nope.json: No such file"),
         (["datagen", "sat", "--out", "d", "--n", "3", "--k", "5"], "k 5 is more than n 3"),
         (["datagen", "sat", "--out", "d", "--m", "0"], "m is 0: must be at least 1"),

@@ -36,7 +36,11 @@ REPLACED = [
     ("1e-3", "1e-3\n    bf16: yes", '14:11 stages.0.bf16 is "yes": use true or false'),
     ("type: grpo", "type: gpro", '14:11 stages.1.type is "gpro": use sft or grpo'),
     ("- type: grpo", "- name: rl", '14:5 stages.1: missing key "type": use sft or grpo'),
-    ("type: sat", "type: sad", '5:11 datasets.main.type is "sad": use sat, path or dimacs'),
+    (
+        "type: sat",
+        "type: sad",
+        '5:11 datasets.main.type is "sad": use sat, abd, mix, path or dimacs',
+    ),
     ("{n: 4, m: 12}", "{n: 4, k: 5}", "7:23 datasets.main.sizes.0: k 5 is more than n 4"),
     ("m: 12", "m: 0", "7:23 datasets.main.sizes.0.m is 0: must be at least 1"),
     ("[{n: 4, m: 12}]", "[]", "7:12 datasets.main.sizes is []: needs entries, at least 1"),

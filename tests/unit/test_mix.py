@@ -1,4 +1,4 @@
-"""Datasets of SAT and ABD problems together: shares, order, and rows as each task alone has them."""
+"""Datasets of SAT and ABD together: shares, order, and rows as each task alone has them."""
 
 from collections import Counter
 from dataclasses import replace

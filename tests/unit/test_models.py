@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from datagen.abd_styles import COMPACT_WORDS
 from tests.small_models import save_small_model
 from trainers.config import HfModelConfig, TinyModelConfig
 from trainers.models.load import load_checkpoint, load_policy
@@ -24,7 +25,18 @@ def test_tiny_tokenizer_has_one_token_per_word() -> None:
     assert tokenizer.convert_ids_to_tokens(ids) == [
         "<bos>", "+1", "-2", "+3", ";", "-8", "=", "walk", "UNSAT",
     ]  # fmt: skip
-    assert len(tokenizer) == len(tiny_vocabulary(8)) == 24
+    assert len(tokenizer) == len(tiny_vocabulary(TINY)) == 24
+
+
+def test_tiny_with_programs_has_every_word_of_compact_abd() -> None:
+    config = TINY.model_copy(update={"programs": True})
+    vocabulary = tiny_vocabulary(config)
+    assert len(set(vocabulary)) == len(vocabulary)
+    assert set(COMPACT_WORDS) <= set(vocabulary)
+    assert set(vocabulary) == set(tiny_vocabulary(TINY)) | set(COMPACT_WORDS)
+    tokenizer = build_tiny_tokenizer(config)
+    ids = tokenizer(" ".join(COMPACT_WORDS), add_special_tokens=False)["input_ids"]
+    assert tokenizer.decode(ids, skip_special_tokens=True) == " ".join(COMPACT_WORDS)
 
 
 def test_tiny_decode_gives_literals_with_single_blanks() -> None:

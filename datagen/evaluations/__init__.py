@@ -1,0 +1,1 @@
+"""SFT data from recorded evaluations: Affine's index and result objects, read as they come."""

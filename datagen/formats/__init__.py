@@ -1,0 +1,1 @@
+"""What other tools read: one file a format, and an explicit registry of them."""
