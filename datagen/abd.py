@@ -11,6 +11,9 @@ echo           the output is the input, or gives itself when it is read as the i
 constant       every other input gives the same output
 ambiguous      more than `max_chance` of other inputs do, or the empty one does
 no_words       the compact style has no words for it
+not_reproduced a given program does not print its recorded output
+no_literal     a recorded output of CRUXEval is no literal
+no_text        a given text is not valid Unicode
 """
 
 import hashlib

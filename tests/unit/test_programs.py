@@ -52,6 +52,23 @@ def test_programs_compile_end_and_depend_on_their_input(level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"lines": 2, "depth": 1, "inputs": 1},
+        {"lines": 120, "depth": 6, "inputs": 3},
+        {"min_value": -99, "max_value": 99},
+        {"min_value": -99, "max_value": -98},
+    ],
+)
+def test_programs_hold_at_the_bounds_of_their_knobs(level, knobs):
+    made = drafts(level, LevelConfig(level=level, **knobs).knobs, KEYS[:60])
+    jobs = [Job(d.text, inputs_of(d, key, 3)) for d, key in zip(made, KEYS, strict=False)]
+    for draft, outputs in zip(made, run_jobs(jobs, Limits(wall_s=20.0), 10_000), strict=True):
+        assert None not in outputs[:3], draft.text
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_a_program_depends_on_its_key_alone(level):
     assert drafts(level)[::-1] == drafts(level, keys=KEYS[::-1])
 
