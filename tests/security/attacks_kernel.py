@@ -54,7 +54,8 @@ attempt("asyncio", lambda: __import__("asyncio").new_event_loop())
 import socket
 attempt("lookup", lambda: socket.getaddrinfo("example.org", 80))
 attempt("host name", socket.gethostname)
-attempt("uname", os.uname)
+attempt("raw", lambda: raw("uname", buffer))
+attempt("uname", lambda: [1][os.uname().nodename == "localhost"])
 """,
     ),
     attack(

@@ -82,7 +82,7 @@ while True:
         """
 sys.setrecursionlimit(10 ** 9)
 x = ()
-for _ in range(10 ** 6):
+for _ in range(2 * 10 ** 5):
     x = (x,)
 repr(x) and hash(x)
 """,

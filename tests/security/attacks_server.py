@@ -1,5 +1,6 @@
 """Attacks on the sandbox itself: its descriptors, its memory, its verdict, the next program."""
 
+from reward_fns.sandbox import Limits
 from tests.security.attack import attack
 
 ATTACKS = (
@@ -190,5 +191,6 @@ class Trap:
 sys.stdout = Trap()
 """,
         "timeout",
+        limits=Limits(wall_s=0.3),
     ),
 )

@@ -19,7 +19,7 @@ LIBRARY_FILE = os.__file__
 
 _X86_64 = {
     "open": 2, "stat": 4, "fstat": 5, "ioctl": 16, "shmget": 29, "socket": 41, "clone": 56,
-    "vfork": 58, "execve": 59, "kill": 62, "fcntl": 72, "flock": 73, "ptrace": 101,
+    "vfork": 58, "execve": 59, "kill": 62, "uname": 63, "fcntl": 72, "flock": 73, "ptrace": 101,
     "setuid": 105, "capset": 126, "rt_sigqueueinfo": 129, "personality": 135,
     "setpriority": 141, "sched_setscheduler": 144, "prctl": 157, "chroot": 161,
     "mount": 165, "sethostname": 170, "tgkill": 234, "mq_open": 240, "add_key": 248,
@@ -35,7 +35,8 @@ _X86_64 = {
 _AARCH64 = {
     "fcntl": 25, "ioctl": 29, "flock": 32, "mount": 40, "fallocate": 47, "chroot": 51,
     "openat": 56, "newfstatat": 79, "fstat": 80, "capset": 91, "personality": 92,
-    "unshare": 97, "ptrace": 117, "sched_setscheduler": 119, "kill": 129, "tgkill": 131,
+    "unshare": 97, "uname": 160, "ptrace": 117,
+    "sched_setscheduler": 119, "kill": 129, "tgkill": 131,
     "rt_sigqueueinfo": 138, "setpriority": 140, "setuid": 146, "sethostname": 161,
     "prctl": 167, "mq_open": 180, "shmget": 194, "socket": 198, "add_key": 217,
     "clone": 220, "execve": 221, "perf_event_open": 241, "prlimit64": 261,
