@@ -40,14 +40,14 @@ def unfit(
         return "failed"
     if not output.strip():
         return "empty_output"
-    if same_output(output, gold) or solves(output, again):
+    if same_output(output, gold):
         return "echo"
     same = sum(solves(output, other) for other in others)
     if others and same == len(others):
         return "constant"
     if same > max_chance * len(others) or solves(output, empty):
         return "ambiguous"
-    return None
+    return "echo" if solves(output, again) else None
 
 
 def solves(expected: str, actual: str | None) -> bool:

@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle
 from typing import Any
 
 from datagen.abd import TASK, fingerprint, unfit
@@ -21,14 +20,20 @@ from datagen.stream import Stream
 from reward_fns.abductions import extract_input, input_text, same_output
 
 CHUNK_CASES = 128
-NUM_SCREENED, NUM_RANDOM = 6, 2
-"""Inputs like the recorded one: those that a problem is screened with, those of its baseline."""
+NUM_RANDOM, NUM_SCREENED = 2, 8
+"""Inputs like the recorded one: those of the baseline, those that a problem is screened with."""
+LEAST_SCREENED = 3
+"""With fewer that run, nothing is known of how many inputs give an output."""
 MAX_PROBLEMS = 512
 """Only the first so many problems of a split are measured, where none is screened."""
 EXAMPLES = {AFFINE_STDIN: "first line\nsecond line", AFFINE_CALL: "'abc', 4"}
 """What the prompts show between the tags: nothing of the problem itself."""
 
 _PIECE = re.compile(r"\d+|[a-z]+|[A-Z]+")
+
+
+Tried = list[tuple[str, str | None]]
+"""Inputs and what a program printed on each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class GivenDraw:
         self.taken: dict[int, str] = {}
         self.dropped: Counter[str] = Counter(duplicates=0, leaks=0)
         self._limits = problems.limits.sandbox
+        self._screened = getattr(problems.programs, "screened", False)
         self._finder = finder
         self._num_wanted = CHUNK_CASES
         self._rest = self._stream(self._order(shuffled))
@@ -85,15 +91,15 @@ class GivenDraw:
                 if count is not None:
                     raise self._too_few(split, count, taken)
                 return
-            certified, outputs = found
+            certified, tried = found
             owner = self.taken.get(certified.mark)
             if owner is not None:
                 self.dropped["duplicates" if owner == split else "leaks"] += 1
                 continue
-            if outputs is not None and chance.num_problems < MAX_PROBLEMS:
-                empty, again, example, *others = outputs
-                others = others[NUM_SCREENED:]
-                chance.add(certified.expected, empty, again, others, example, has_example=True)
+            if tried is not None and chance.num_problems < MAX_PROBLEMS:
+                empty, again, example, *others = [output for _, output in tried]
+                random = others[:NUM_RANDOM]
+                chance.add(certified.expected, empty, again, random, example, has_example=True)
             self.taken[certified.mark] = split
             taken += 1
             yield certified
@@ -106,8 +112,8 @@ class GivenDraw:
             places.sort(key=keys.__getitem__)
         return places
 
-    def _stream(self, places: Sequence[int]) -> Iterator[tuple[Certified, list[str | None] | None]]:
-        """Yield the cases that make problems, with their outputs on the inputs of `_trials`."""
+    def _stream(self, places: Sequence[int]) -> Iterator[tuple[Certified, Tried | None]]:
+        """Yield the cases that make problems, with what was printed on the inputs of `_trials`."""
         num_measured = start = 0
         while start < len(places):
             chunk = list(places[start : start + self._chunk_size()])
@@ -115,15 +121,14 @@ class GivenDraw:
             certified = self._certified(self.given.cases(chunk))
             if self._finder is not None:
                 certified = self._certified(self._proposed(self._finder, certified))
-            screened = getattr(self.problems.programs, "screened", False)
-            if not screened and num_measured >= 4 * MAX_PROBLEMS:
+            if not self._screened and num_measured >= 4 * MAX_PROBLEMS:
                 yield from ((one, None) for one in certified)
                 continue
             num_measured += len(certified)
-            for one, outputs in zip(certified, self._tried(certified), strict=True):
-                reason = self._unfit(one, outputs) if screened else None
+            for one, tried in zip(certified, self._tried(certified), strict=True):
+                reason = self._unfit(one, tried) if self._screened else None
                 if reason is None:
-                    yield one, outputs
+                    yield one, tried
                 else:
                     self.dropped[reason] += 1
 
@@ -200,14 +205,14 @@ class GivenDraw:
                 ready.append(Certified(case, cruxeval_program(case.program), text, expected, 0))
         return ready
 
-    def _tried(self, certified: Sequence[Certified]) -> list[list[str | None]]:
+    def _tried(self, certified: Sequence[Certified]) -> list[Tried]:
         """What each program prints on the inputs of `_trials`, None where it fails."""
         trials = [self._trials(one) for one in certified]
         runs = [
             (one.program, text) for one, own in zip(certified, trials, strict=True) for text in own
         ]
         outputs = iter(self._outputs(runs))
-        return [[next(outputs) for _ in own] for own in trials]
+        return [[(text, next(outputs)) for text in own] for own in trials]
 
     def _trials(self, one: Certified) -> list[str]:
         """The empty input, the output given back, the prompt's example, and inputs like the gold.
@@ -216,19 +221,23 @@ class GivenDraw:
         """
         is_call = one.wording == AFFINE_CALL
         shown = one.case.output if is_call else one.expected
-        key = item_key(TASK, "given", self.seed, one.mark, "inputs")
+        stream = Stream(item_key(TASK, "given", self.seed, one.mark, "inputs"))
         vary = varied_arguments if is_call else varied_text
-        streams = cycle([Stream(key)])
-        others = [vary(one.stdin, next(streams)) for _ in range(NUM_SCREENED + NUM_RANDOM)]
-        others = [] if None in others else others
-        texts = [shown, EXAMPLES[one.wording], *(text or "" for text in others)]
+        count = NUM_RANDOM + (NUM_SCREENED if self._screened else 0)
+        others = [vary(one.stdin, stream) for _ in range(count)]
+        texts = [shown, EXAMPLES[one.wording], *(text for text in others if text is not None)]
         return ["", *(extract_input(input_text(text)) or "" for text in texts)]
 
-    def _unfit(self, one: Certified, outputs: list[str | None]) -> str | None:
-        empty, again, _, *others = outputs
-        ran = [output for output in others[:NUM_SCREENED] if output is not None]
-        limit = self.problems.max_chance
-        return unfit(one.stdin, one.expected, empty, again, ran, limit)
+    def _unfit(self, one: Certified, tried: Tried) -> str | None:
+        """Why a certified case makes no problem, or None."""
+        (_, empty), (_, again), _, *others = tried
+        ran = [
+            output
+            for text, output in others[NUM_RANDOM:]
+            if output is not None and text != one.stdin
+        ]
+        ran = ran if len(ran) >= LEAST_SCREENED else []
+        return unfit(one.stdin, one.expected, empty, again, ran, self.problems.max_chance)
 
     def _outputs(self, runs: Sequence[tuple[str, str]]) -> list[str | None]:
         return [output_text(result) for result in run_alone(runs, self._limits)]

@@ -26,6 +26,11 @@ def test_every_recorded_argument_is_right(data: Path) -> None:
     assert len(rows) == 600
     scores = score_rows(choose_rewards(None), rows, [row.answer for row in rows])
     assert [s.value for s in scores] == [1.0] * 600
+    given = [json.loads(line) for line in CRUXEVAL.read_text().splitlines()]
+    assert [row.id for row in rows] == [f"abd:cruxeval:{row['id']}" for row in given]
+    for row, source in zip(rows, given, strict=True):
+        assert f"```python\n{source['code']}\n```" in row.prompt
+        assert "_canonical" not in row.prompt
     others = [row.answer for row in rows[1:]] + [rows[0].answer]
     assert sum(s.value or 0 for s in score_rows(choose_rewards(None), rows, others)) < 60
 
