@@ -27,7 +27,7 @@ class Folder(Protocol):
     """Files by name (`a/b.json`), local or in a bucket.
 
     A file is whole or not there: what is being written is seen by nobody. May be used from many
-    threads. Failures are OSErrors, as errors.py lists them for S3.
+    threads, each writing other files. Failures are OSErrors, as errors.py lists them for S3.
     """
 
     @property

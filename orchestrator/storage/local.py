@@ -1,16 +1,14 @@
 """A folder of this machine, with the promises of a bucket: a file is whole or not there."""
 
-import contextlib
 import hashlib
 import io
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from datagen.manifest import file_sha256
 from datagen.shards import sync
+from datagen.whole_file import whole_file
 from orchestrator.storage.digests import Digest
 from orchestrator.storage.errors import StorageChanged
 from orchestrator.storage.folder import Count, Entry, no_count
@@ -18,7 +16,6 @@ from orchestrator.storage.location import check_name
 from orchestrator.storage.reading import buffered
 
 COPY_BYTES = 2**22
-_PARTIAL = ".partial"
 
 
 class LocalFolder:
@@ -39,10 +36,9 @@ class LocalFolder:
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """Yield the files whose names begin with `prefix`, in order."""
-        paths = (p for p in self.path.rglob("*") if p.is_file() and not _is_partial(p))
-        names = sorted(path.relative_to(self.path).as_posix() for path in paths)
-        for name in names:
-            if name.startswith(prefix):
+        paths = (path for path in self.path.rglob("*") if path.is_file())
+        for name in sorted(path.relative_to(self.path).as_posix() for path in paths):
+            if name.startswith(prefix) and not _is_partial(name):
                 yield Entry(name, (self.path / name).stat().st_size)
 
     def exists(self, name: str) -> bool:
@@ -56,13 +52,13 @@ class LocalFolder:
 
     def write_whole(self, name: str, data: bytes) -> None:
         """Write a small file, in place of any other."""
-        with self._whole(name) as file:
+        with whole_file(self.path / check_name(name)) as file:
             file.write(data)
 
     def upload_file(self, name: str, path: Path, digest: Digest, count: Count = no_count) -> None:
         """Copy a file here, in place of any other, if its bytes are those of `digest`."""
         whole, done = hashlib.sha256(), 0
-        with self._whole(name) as target, path.open("rb") as source:
+        with whole_file(self.path / check_name(name)) as target, path.open("rb") as source:
             while data := source.read(COPY_BYTES):
                 whole.update(data)
                 target.write(data)
@@ -87,29 +83,7 @@ class LocalFolder:
         if path.parent.is_dir():
             sync(path.parent)
 
-    @contextlib.contextmanager
-    def _whole(self, name: str) -> Iterator[BinaryIO]:
-        """Yield a file beside its place that is flushed and renamed there when all went well."""
-        path = self.path / check_name(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(_PARTIAL, f".{path.name}.", path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(partial, 0o666 & ~_umask())
-            os.replace(partial, path)
-            sync(path.parent)
-        finally:
-            Path(partial).unlink(missing_ok=True)
 
-
-def _is_partial(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(_PARTIAL)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _is_partial(name: str) -> bool:
+    """Whether a name is of what is being written, or was when its writer died."""
+    return any(step.startswith(".") and ".partial-" in step for step in name.split("/"))

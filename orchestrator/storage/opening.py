@@ -31,9 +31,9 @@ def open_beside(
     uri: str, settings: S3Settings | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[Folder, str]:
     """Return the folder that the file at `uri` lies in, and the file's name there."""
+    parse_location(uri)
     parent, _, name = uri.rpartition("/")
-    if not name or parent in ("s3:/", "s3:"):
-        parse_location(uri)  # tells what is wrong with it, unless it is the bucket itself
+    if not name or parent == "s3:/":
         raise ValueError(f"{uri} names no file: end it with the file's name")
     if not parent:
         parent = "/" if uri.startswith("/") else "."

@@ -18,7 +18,7 @@ START_S = 60.0
 GRACE_S = 10.0
 """How long after a program's time its server may take to answer."""
 _STOP_S = 2.0
-_NEAR_LIMIT = 0.8
+_NEAR_LIMIT, _MUCH_OF_LIMIT = 0.8, 0.5
 
 
 class ServerFailed(SandboxError):
@@ -152,9 +152,10 @@ def _verdict_on_signal(number: int, cpu_s: float, peak_bytes: int, limits: Limit
     if number == signal.SIGXCPU:
         return "timeout"
     if number == signal.SIGKILL:
-        if cpu_s >= limits.cpu_s:
+        if cpu_s >= _MUCH_OF_LIMIT * limits.cpu_s:  # the kernel's two clocks differ
             return "timeout"
-        return "memory" if peak_bytes >= limits.memory_bytes / 2 else None  # the machine's ended
+        # Where the machine's own memory ends, the kernel ends programs first.
+        return "memory" if peak_bytes >= _MUCH_OF_LIMIT * limits.memory_bytes else None
     if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         return None
     return "memory" if peak_bytes >= _NEAR_LIMIT * limits.memory_bytes else "error"

@@ -99,6 +99,11 @@ class Sandbox:
         """Runs so far by status, and "sandbox_error" and "restarts" of servers."""
         return self._counts.snapshot()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more programs."""
+        return self._slots.closed
+
     def close(self) -> None:
         """End all servers."""
         self._finalizer()

@@ -28,7 +28,7 @@ _STAT_LAYOUT = {"x86_64": "<QQQIIIxxxxQqqqqqqqqq", "aarch64": "<QQIIIIQxxxxxxxxq
 
 
 def prepare_interpreter() -> None:
-    """Make, once in a server, what every program finds: streams, exit and quit, fstat, argv."""
+    """Make, once in a server, what every program finds: streams, exit and quit, argv, …"""
     sys.stdin = sys.__stdin__ = _stream(0, "r", "strict")  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = _stream(1, "w", "strict")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _stream(2, "w", "backslashreplace")  # type: ignore[misc]
@@ -36,6 +36,7 @@ def prepare_interpreter() -> None:
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     sys.argv = [FILE]
     os.fstat = sys.modules["posix"].fstat = _fstat  # type: ignore[attr-defined]
+    os.uname = sys.modules["posix"].uname = _uname  # type: ignore[attr-defined]
 
 
 def _stream(number: int, mode: str, errors: str) -> io.TextIOWrapper:
@@ -56,6 +57,11 @@ def _fstat(fd: int) -> os.stat_result:
     nanoseconds = [s * 10**9 + n for s, n in zip(times, fields[-5::2], strict=True)]
     seconds = [n / 1e9 for n in nanoseconds]
     return os.stat_result([*whole, *times, *seconds, *nanoseconds])
+
+
+def _uname() -> os.uname_result:
+    """Name no host and no version of the kernel: the same on every machine."""
+    return os.uname_result(("Linux", "localhost", "", "", MACHINE))
 
 
 def execute(source: bytes) -> tuple[int, int]:

@@ -30,7 +30,7 @@ def shared_sandbox() -> Sandbox:
     """Return this process's pool: started at the first use, closed when the process ends."""
     global _pool
     with _lock:
-        if _pool is None:
+        if _pool is None or _pool.closed:
             _pool = Sandbox(_num_servers, _mode)
         return _pool
 

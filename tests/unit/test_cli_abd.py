@@ -1,4 +1,4 @@
-"""`clutch datagen abd` as a user runs it: from the grammar, from files, and with mistakes."""
+"""`clutch datagen abd` as a user runs it: from the grammar and from files, and mistakes."""
 
 import json
 from pathlib import Path

@@ -53,6 +53,15 @@ def test_a_copy_is_counted_and_recognised(folder: LocalFolder, source: Path) -> 
     assert not folder.holds("x.bin", digest)
 
 
+def test_what_is_being_written_is_not_listed(folder: LocalFolder) -> None:
+    folder.write_whole("set/x", b"1")
+    left = folder.path / "set" / ".x.partial-elsewhere-1"
+    left.write_bytes(b"half")
+    (folder.path / ".set.partial-elsewhere-1").mkdir()
+    (folder.path / ".set.partial-elsewhere-1" / "x").write_bytes(b"half")
+    assert [entry.name for entry in folder.list()] == ["set/x"]
+
+
 def test_a_source_that_changes_leaves_what_was_there(folder: LocalFolder, source: Path) -> None:
     folder.write_whole("x.bin", b"old")
     digest = digest_file(source, 2**18)
