@@ -3,13 +3,11 @@
 import os
 import sys
 from dataclasses import dataclass
-from functools import cache
 
+from reward_fns.sandbox.bubblewrap import working_bubblewrap
 from reward_fns.sandbox.landlock import landlock_abi
 from reward_fns.sandbox.seccomp import seccomp_available
 from reward_fns.sandbox.syscalls import MACHINE, MACHINES
-
-_PROBE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ def layers() -> Layers:
         landlock=landlock_abi(),
         seccomp=seccomp_available(),
         pidfd=_has_pidfd(),
-        bubblewrap=_working_bubblewrap(),
+        bubblewrap=working_bubblewrap(),
     )
 
 
@@ -55,8 +53,3 @@ def _has_pidfd() -> bool:
     except (OSError, AttributeError):
         return False
     return True
-
-
-@cache
-def _working_bubblewrap() -> str | None:
-    return None
