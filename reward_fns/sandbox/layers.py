@@ -28,7 +28,9 @@ class Layers:
         if sys.platform != "linux":
             return f"the sandbox needs Linux, not {sys.platform}"
         if self.machine not in MACHINES:
-            return f"the sandbox knows the system calls of {', '.join(MACHINES)}, not {MACHINE}"
+            return (
+                f"the sandbox knows the system calls of {', '.join(MACHINES)}, not {self.machine}"
+            )
         if not self.pidfd:
             return "the kernel has no pidfd_open: Linux 5.3 or newer is needed"
         if not self.seccomp:
