@@ -60,6 +60,7 @@ COMMANDS = (
     "report",
     "publish",
     "evidence validate",
+    "doctor",
 )
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The run", RunConfig),

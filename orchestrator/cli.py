@@ -59,6 +59,11 @@ app.command(
 app.command(
     "orchestrator.commands.evidence:app", name="evidence", help="Check evidence of training."
 )
+app.command(
+    "orchestrator.commands.doctor:doctor",
+    name="doctor",
+    help="Tell how safely programs run on this machine.",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

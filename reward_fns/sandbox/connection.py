@@ -127,7 +127,8 @@ class Connection:
 
     def kill(self) -> None:
         """End the server from any thread; who waits for its answer then gets ServerFailed."""
-        self._process.kill()
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)  # bwrap and what it wraps
 
     def close(self) -> None:
         """End the server and everything that it runs, and wait until it is gone."""
@@ -135,7 +136,7 @@ class Connection:
         try:
             self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.kill()
             self._process.wait()
 
     def forget(self) -> None:

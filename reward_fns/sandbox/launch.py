@@ -1,14 +1,11 @@
 """Starts a server's process: a fresh interpreter with an empty environment."""
 
-import os
 import socket
 import subprocess
-import sys
-from pathlib import Path
 
+from reward_fns.sandbox.bubblewrap import HERE, interpreter, wrapped
 from reward_fns.sandbox.layers import Layers
 
-_HERE = Path(__file__).resolve().parent
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC0", "LD_BIND_NOW": "1"}
 
 # The packages' own __init__ is left out: a server loads only what it needs.
@@ -47,11 +44,7 @@ def start_server(layers: Layers, unsafe: bool) -> tuple[subprocess.Popen[bytes],
 def command(layers: Layers, unsafe: bool) -> list[str]:
     """Return the command line of a server."""
     start = _START.format(
-        package=str(_HERE.parent), here=str(_HERE), unsafe=unsafe, landlock=layers.landlock
+        package=str(HERE.parent), here=str(HERE), unsafe=unsafe, landlock=layers.landlock
     )
-    return [interpreter(), "-s", "-P", "-S", "-c", start]
-
-
-def interpreter() -> str:
-    """Return the real interpreter, also where this one runs in a virtual environment."""
-    return os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
+    plain = [interpreter(), "-s", "-P", "-S", "-c", start]
+    return plain if unsafe or layers.bubblewrap is None else wrapped(layers.bubblewrap, plain)

@@ -3,13 +3,11 @@
 import os
 import sys
 from dataclasses import dataclass
-from functools import cache
 
+from reward_fns.sandbox.bubblewrap import working_bubblewrap
 from reward_fns.sandbox.landlock import landlock_abi
 from reward_fns.sandbox.seccomp import seccomp_available
 from reward_fns.sandbox.syscalls import MACHINE, MACHINES
-
-_PROBE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,9 @@ class Layers:
         if sys.platform != "linux":
             return f"the sandbox needs Linux, not {sys.platform}"
         if self.machine not in MACHINES:
-            return f"the sandbox knows the system calls of {', '.join(MACHINES)}, not {MACHINE}"
+            return (
+                f"the sandbox knows the system calls of {', '.join(MACHINES)}, not {self.machine}"
+            )
         if not self.pidfd:
             return "the kernel has no pidfd_open: Linux 5.3 or newer is needed"
         if not self.seccomp:
@@ -45,7 +45,7 @@ def layers() -> Layers:
         landlock=landlock_abi(),
         seccomp=seccomp_available(),
         pidfd=_has_pidfd(),
-        bubblewrap=_working_bubblewrap(),
+        bubblewrap=working_bubblewrap(),
     )
 
 
@@ -55,8 +55,3 @@ def _has_pidfd() -> bool:
     except (OSError, AttributeError):
         return False
     return True
-
-
-@cache
-def _working_bubblewrap() -> str | None:
-    return None

@@ -21,7 +21,7 @@ _STACK_BYTES = 8 << 20
 _NUM_DESCRIPTORS = 32
 _CAPABILITY_VERSION = 0x20080522
 _CAP_DAC_READ_SEARCH = 1 << 2
-_SPACE_IF_UNKNOWN = 64 << 20
+_SPACE_IF_UNKNOWN = 32 << 20
 
 
 def settle_addresses() -> None:
@@ -53,12 +53,18 @@ def drop_rights() -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_DUMPABLE, 0)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    keep = _CAP_DAC_READ_SEARCH if os.geteuid() == 0 else 0  # a library in a private home
-    header = struct.pack("<Ii", _CAPABILITY_VERSION, 0)
-    call("capset", header, struct.pack("<6I", keep, keep, 0, 0, 0, 0))
+    try:
+        _keep_capabilities(_CAP_DAC_READ_SEARCH)  # root's, for a library in a private home
+    except OSError:
+        _keep_capabilities(0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_NUM_DESCRIPTORS, _NUM_DESCRIPTORS))
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it: too much output would go on
+
+
+def _keep_capabilities(kept: int) -> None:
+    header = struct.pack("<Ii", _CAPABILITY_VERSION, 0)
+    call("capset", header, struct.pack("<6I", kept, kept, 0, 0, 0, 0))
 
 
 def address_space() -> int:

@@ -35,6 +35,7 @@ _DESCRIPTORS_SPACE = _socket.CMSG_SPACE(_DESCRIPTORS.size)
 def main(unsafe: bool, landlock: int | None) -> None:
     """Take jobs until nobody is there to give any."""
     settle_addresses()
+    os.environ.pop("PWD", None)  # bubblewrap sets it
     link = _socket.socket(fileno=close_inherited())
     try:
         server = Server(link, unsafe, landlock)
@@ -82,7 +83,9 @@ class Server:
         pid = os.fork()
         if pid == 0:
             probe_guards(self._entry, self._guarded)
-        os.waitpid(pid, 0)
+        _, status = os.waitpid(pid, 0)
+        if status == signal.SIGKILL:
+            os._exit(1)  # somebody else's doing: another server may do
         if not self._guarded[0]:
             raise OSError(f"the guards do not hold: {self._told().decode()}")
 

@@ -67,9 +67,13 @@ def tried(attack: Attack, sandbox: Sandbox, scene: Scene) -> dict[str, object]:
 
 
 def children_of(pid: int) -> int:
-    """How many processes descend from this one."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return len(children) + sum(children_of(int(child)) for child in children)
+    """How many processes descend from this one, those of bubblewrap not counted."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        itself = b"bwrap" not in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+    except OSError:
+        return 0
+    return sum(children_of(int(child)) for child in children) + (itself and pid != os.getpid())
 
 
 if __name__ == "__main__":
