@@ -108,10 +108,10 @@ def shows_not(run: RunFiles, result: Block) -> list[str]:
 
 def learned_from(run: RunFiles) -> str:
     """Return what supervised stages learned from: "checker" (no gold answer), "gold", "unknown"."""
-    kinds = {_source(run, stage) for stage in run.stages if stage.get("type") == "sft"}
     if not run.stages:
         return "unknown"
-    return next((kind for kind in ("gold", "unknown") if kind in kinds), "checker")
+    kinds = ("gold", "unknown")
+    return next((kind for kind in kinds if _tasks_learned_from(run, kind)), "checker")
 
 
 def percent(rate: float) -> str:
@@ -125,16 +125,27 @@ def points(difference: Block) -> str:
     return f"{mean:+.1f} points (95\u00a0% interval {low:+.1f} to {high:+.1f})"
 
 
-def _source(run: RunFiles, stage: Row) -> str:
-    name = str(stage.get("dataset"))
+def _sources(run: RunFiles, stage: Row) -> dict[str, str]:
+    """What a supervised stage learned from, by task: "checker", "gold" or "unknown"."""
+    name, split = str(stage.get("dataset")), stage.get("split") or "train"
     manifest = run.dataset_manifest(name)
     config = manifest.get("config") or run.dataset_config(name)
-    parts = [config[task] for task in manifest.get("tasks") or () if task in config] or [config]
-    splits = [(part.get("splits") or {}).get(stage.get("split") or "train") for part in parts]
-    found = [split for split in splits if split is not None]
-    if found and all(isinstance(s, Mapping) and s.get("demonstrations") for s in found):
-        return "checker"
-    return "gold" if found else "unknown"
+    tasks = [str(task) for task in manifest.get("tasks") or ()]
+    parts = {task: config[task] for task in tasks if task in config}
+    parts = parts or {tasks[0] if tasks else "its task": config}
+    found = {task: (part.get("splits") or {}).get(split) for task, part in parts.items()}
+    return {
+        task: "checker" if isinstance(s, Mapping) and s.get("demonstrations") else "gold"
+        for task, s in found.items()
+        if s is not None
+    } or {"its task": "unknown"}
+
+
+def _tasks_learned_from(run: RunFiles, kind: str) -> list[str]:
+    """The tasks of which some supervised stage learned from `kind`."""
+    stages = [stage for stage in run.stages if stage.get("type") == "sft"]
+    found = [item for stage in stages for item in _sources(run, stage).items()]
+    return list(dict.fromkeys(task for task, source in found if source == kind))
 
 
 def _training_source(run: RunFiles) -> list[str]:
@@ -151,8 +162,11 @@ def _training_source(run: RunFiles) -> list[str]:
             else f"The model was trained by GRPO alone and saw only {checker}."
         ]
     if source == "gold":
-        added = f", and GRPO added {checker}" if grpo else ""
-        return [f"SFT was trained on certified gold answers{added}."]
+        gold, rest = _tasks_learned_from(run, "gold"), _tasks_learned_from(run, "checker")
+        of = f" to {' and '.join(gold)}" if rest else ""
+        but = f"; {' and '.join(rest)} was learned from demonstrations without any" if rest else ""
+        added = f"; GRPO added {checker}" if grpo else ""
+        return [f"SFT was trained on certified gold answers{of}{but}{added}."]
     if source == "unknown":
         return ["Whether SFT's rows hold gold answers cannot be told from this folder."]
     return []

@@ -61,9 +61,9 @@ def evaluation_result(
     result = {}
     for split in splits_of([evaluation]):
         chosen = {checkpoint: _of_split(evaluation, split)}
-        chance = (manifest.get("chance") or {}).get(split) or {}
-        result[split] = _measured(chosen, chance) | {"sizes": sizes(chosen)}
         tasks = _tasks(chosen)
+        chance = _chance_of(manifest, split, tasks)
+        result[split] = _measured(chosen, chance) | {"sizes": sizes(chosen)}
         if len(tasks) > 1:
             result[split]["tasks"] = {
                 task: _measured(_of_task(chosen, task), chance.get(task) or {}) for task in tasks
@@ -108,9 +108,9 @@ def labels(evaluations: Evaluations) -> list[str]:
 def _split_result(run: RunFiles, evaluations: Evaluations, split: str) -> dict[str, Any]:
     chosen = _where(evaluations, lambda item: item.split == split)
     manifest = run.dataset_manifest(str(run.evaluation.get("dataset")))
-    chance = (manifest.get("chance") or {}).get(split) or {}
-    trained = run.trained_labels()
     tasks = _tasks(chosen)
+    chance = _chance_of(manifest, split, tasks)
+    trained = run.trained_labels()
     result = _measured(chosen, chance) | {
         "chance_method": (manifest.get("chance_method") or {}).get(split),
         "sizes": sizes(chosen),
@@ -129,6 +129,13 @@ def _task_result(
 ) -> dict[str, Any]:
     chosen = _of_task(evaluations, task)
     return _measured(chosen, chance.get(task) or {}) | _gains(run, chosen)
+
+
+def _chance_of(manifest: Mapping[str, Any], split: str, tasks: list[str]) -> Mapping[str, Any]:
+    """What guessing scores on a split: by task, where the split holds several."""
+    chance: Mapping[str, Any] = (manifest.get("chance") or {}).get(split) or {}
+    own = chance.get(tasks[0]) if len(tasks) == 1 else None
+    return own if isinstance(own, Mapping) else chance
 
 
 def _measured(evaluations: Evaluations, chance: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,6 @@ SMALL = (
     "datasets.mix.splits.validation=16",
     "datasets.mix.splits.warmup.num_problems=120",
     "datasets.mix.splits.warmup.sat.demonstrations.walk_fraction=0.2",
-    "datasets.mix.splits.warmup.abd.demonstrations.run_fraction=0.2",
     "datasets.mix.splits.train=60",
     "stages.sft.max_steps=40",
     "stages.sft.batch_size=32",
@@ -106,7 +105,7 @@ def test_the_report_shows_each_task(folder: Path) -> None:
         assert f"Task {task}:" in text
         assert f"Mean reward: {task}" in page
     assert "guess: random input" in text and "guess: majority" in text
-    assert "learned from the checker alone" in text
+    assert "gold answers to abd; sat was learned from demonstrations without any" in text
     assert "Programs: timeout" in page
     assert "WITHOUT the guards" not in text
 

@@ -7,7 +7,7 @@ from synthetic_run import HELD_OUT, LABELS, write_run
 
 from orchestrator.comparison import compare, headline_pair
 from orchestrator.evaluations import Completion, Evaluation, Item, read_evaluations
-from orchestrator.result import build_result, write_result
+from orchestrator.result import build_result, evaluation_result, write_result
 from orchestrator.run_files import read_run
 from orchestrator.statistics import mean_rate, wilson_interval
 
@@ -183,3 +183,23 @@ def test_mistakes_name_the_place(tmp_path):
     (run / "evaluations" / "base.jsonl").write_text('{"id": "a"}\n')
     with pytest.raises(ValueError, match=r"base.jsonl: row 1 is no evaluated problem"):
         build_result(run)
+
+
+def answered(task, solved):
+    """One evaluated row of a task."""
+    answer = {"text": "", "score": float(solved), "reason": "", "num_tokens": 1}
+    row = {"id": f"{task}:{solved}", "task": task, "split": "test", "label": task, "prompt": ""}
+    return {**row, "greedy": answer, "samples": []}
+
+
+def test_each_task_of_a_dataset_is_measured_against_its_own_guessing():
+    manifest = {"chance": {"test": {"sat": {"random": 0.2}, "abd": {"random_input": 0.1}}}}
+    rows = [answered("sat", True), answered("abd", True), answered("abd", False)]
+    both = evaluation_result("model", rows, manifest)["test"]
+    assert both["chance"] == {}
+    assert both["tasks"]["sat"]["chance"] == {"random": 0.2}
+    assert both["tasks"]["sat"]["checkpoints"]["model"]["greedy"]["rate"] == 1.0
+    assert both["tasks"]["abd"]["checkpoints"]["model"]["greedy"]["rate"] == 0.5
+    alone = evaluation_result("model", rows[1:], manifest)["test"]
+    assert alone["chance"] == {"random_input": 0.1}
+    assert "tasks" not in alone
