@@ -5,8 +5,9 @@ problem and that no item before it has taken, so that batches change nothing.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from datagen.abd import NUM_SCREENED, TASK, fingerprint, solves, unfit
 from datagen.abd_chance import MAX_PROBLEMS, NUM_RANDOM
@@ -60,9 +61,15 @@ class AbdDraw:
     """Draws the splits of one dataset; holds the fingerprints taken so far and the drop counts."""
 
     def __init__(
-        self, problems: AbdProblems, splits: Mapping[str, AbdSplitConfig], seed: int
+        self,
+        problems: AbdProblems,
+        splits: Mapping[str, AbdSplitConfig],
+        seed: int,
+        earlier: Mapping[str, Container[int]] | None = None,
     ) -> None:
+        """Draw with `seed`; `earlier` are splits whose problems another draw has claimed."""
         self.problems = problems
+        self.earlier = earlier or {}
         self.splits = splits
         self.seed = seed
         self.taken: dict[str, set[int]] = {}
@@ -72,13 +79,25 @@ class AbdDraw:
         """Yield the items of a split chunk by chunk, each with its problem."""
         count = self.splits[split].num_problems
         assert isinstance(count, int)
-        levels = self._levels(split)
         for start in range(0, count, CHUNK_ROWS):
-            indices = range(start, min(start + CHUNK_ROWS, count))
-            items = [Item(index, self._level(split, levels, index)) for index in indices]
+            items = self.items(split, range(start, min(start + CHUNK_ROWS, count)))
             self._propose(split, items)
             self._claim(split, items)
             yield items
+
+    def items(self, split: str, indices: Iterable[int]) -> list[Item]:
+        """Return some items of a split, without any draws."""
+        levels = self._levels(split)
+        return [Item(index, self._level(split, levels, index)) for index in indices]
+
+    def propose(self, split: str, items: Sequence[Item]) -> None:
+        """Give each item its first problem from its attempt on, whatever others have taken."""
+        self._propose(split, items)
+        for item in items:
+            if not item.waiting:
+                raise self.exhausted(split, item)
+            item.problem = item.waiting.popleft()
+            self.dropped.update(item.problem.missed)
 
     def _levels(self, split: str) -> Sequence[LevelConfig]:
         programs = self.problems.programs
@@ -183,7 +202,7 @@ class AbdDraw:
             while item.problem is None:
                 if not item.waiting:
                     if item.attempt >= MAX_ATTEMPTS:
-                        raise self._exhausted(split, item)
+                        raise self.exhausted(split, item)
                     # The more draws one item takes, the fewer problems there may be left.
                     ahead = max(1, CHUNK_ROWS >> item.attempt // 8)
                     self._propose(split, self._lacking(items[place:])[:ahead])
@@ -203,7 +222,8 @@ class AbdDraw:
 
     def owner(self, mark: int) -> str | None:
         """The split that has taken a problem, or None."""
-        return next((name for name, taken in self.taken.items() if mark in taken), None)
+        splits = chain(self.earlier.items(), self.taken.items())
+        return next((name for name, taken in splits if mark in taken), None)
 
     def _lacking(self, items: Sequence[Item]) -> list[Item]:
         """The items that would find all of their problems taken, if each took its first free one.
@@ -221,7 +241,8 @@ class AbdDraw:
                 lacking.append(item)
         return lacking
 
-    def _exhausted(self, split: str, item: Item) -> ValueError:
+    def exhausted(self, split: str, item: Item) -> ValueError:
+        """Return the error for an item that has no draws left."""
         missed = Counter(item.missed) + self.dropped
         reasons = ", ".join(f"{count} {reason}" for reason, count in missed.most_common(4))
         return ValueError(

@@ -76,7 +76,7 @@ def split_tables(
     for items in draw.chunks(split):
         for item in items:
             labels[item.level.label] += 1
-            _measure(chance, item, draw.problems.style == "affine")
+            measure(chance, item, draw.problems.style == "affine")
         yield drawn_table(draw, split, items)
 
 
@@ -85,8 +85,8 @@ def resolved_level(level: LevelConfig) -> dict[str, Any]:
     return {"level": level.level, "weight": level.weight, **asdict(level.knobs)}
 
 
-def _measure(chance: AbdChance, item: Item, shows_example: bool) -> None:
-    """Add an item's problem to the baselines."""
+def measure(chance: AbdChance, item: Item, shows_example: bool) -> None:
+    """Add an item's problem to the baselines, unless enough are measured."""
     problem = item.problem
     assert problem is not None
     if chance.num_problems >= MAX_PROBLEMS:

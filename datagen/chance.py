@@ -51,17 +51,9 @@ class Chance:
             return
         self.num_problems += len(codes_NMK)
         self.num_unsat += int((~satisfiable_N).sum())
-        if majority_NV is None:
-            majority_NV = majority_polarity(codes_NMK, num_vars)
-        majority = _hold_each(codes_NMK, _both(majority_NV, ~majority_NV))
-        self.sums["majority"] += float(majority.sum())
-        positive = np.arange(2 * num_vars) % 2 == 0
-        self.sums["all_true"] += float(_hold(codes_NMK, positive).sum())
-        if num_vars <= MAX_COUNTED:
-            self.sums["random"] += float(solution_counts(codes_NMK, num_vars).sum()) / 2**num_vars
-        else:
-            self.method = "sampled"
-            self.sums["random"] += float(sampled_solutions(codes_NMK, num_vars, keys).sum()) / 64
+        self.method = "sampled" if num_vars > MAX_COUNTED else self.method
+        for name, values in measures(codes_NMK, num_vars, keys, majority_NV).items():
+            self.sums[name] += float(values.sum())
 
     def rates(self) -> dict[str, float]:
         """The mean of each baseline, and of answering UNSAT where some problem has no solution."""
@@ -69,6 +61,26 @@ class Chance:
         if self.num_unsat:
             rates["always_unsat"] = round(self.num_unsat / self.num_problems, 6)
         return rates
+
+
+def measures(
+    codes_NMK: NDArray[np.uint16],
+    num_vars: int,
+    keys: Sequence[bytes],
+    majority_NV: NDArray[np.bool_] | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """Return each baseline's success on each problem [N]; multiples of 1/1024, whose sums are exact."""
+    if majority_NV is None:
+        majority_NV = majority_polarity(codes_NMK, num_vars)
+    if num_vars <= MAX_COUNTED:
+        random = solution_counts(codes_NMK, num_vars) / 2**num_vars
+    else:
+        random = sampled_solutions(codes_NMK, num_vars, keys) / 64
+    return {
+        "all_true": _hold(codes_NMK, np.arange(2 * num_vars) % 2 == 0).astype(np.float64),
+        "random": random,
+        "majority": _hold_each(codes_NMK, _both(majority_NV, ~majority_NV)).astype(np.float64),
+    }
 
 
 def majority_polarity(codes_NMK: NDArray[np.uint16], num_vars: int) -> NDArray[np.bool_]:

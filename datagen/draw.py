@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.config import SatConfig, SizeConfig, SplitConfig
+from datagen.config import SatConfig, SizeConfig
 from datagen.fingerprints import fingerprints
 from datagen.keys import item_keys, key_fraction
 from datagen.sat import FAMILIES, TASK, SatBatch
@@ -77,29 +77,29 @@ class Draw:
 
     def chunks(self, split: str) -> Iterator[list[Drawn]]:
         """Yield the problems of a split chunk by chunk, in each grouped by size."""
-        config = self.config.split_configs[split]
-        sizes = config.sizes or self.config.sizes
-        largest = max(size.num_clauses * size.k for size in sizes)
-        step = min(CHUNK_ROWS, max(1, CHUNK_LITERALS // largest))
-        for start in range(0, config.num_problems, step):
-            indices = np.arange(start, min(start + step, config.num_problems))
-            yield self._chunk(split, config, sizes, indices)
+        count, step = self.config.split_configs[split].num_problems, chunk_rows(self.config, split)
+        for start in range(0, count, step):
+            indices = np.arange(start, min(start + step, count))
+            yield self._claim(split, self.propose(split, indices), len(indices))
 
-    def _chunk(
-        self,
-        split: str,
-        config: SplitConfig,
-        sizes: Sequence[SizeConfig],
-        indices: NDArray[np.int64],
-    ) -> list[Drawn]:
+    def propose(self, split: str, indices: NDArray[np.int64], attempt: int = 0) -> list[Drawn]:
+        """Draw each item's first problem from `attempt` on, whatever others have taken."""
+        sizes = self.config.split_configs[split].sizes or self.config.sizes
         keys = item_keys(TASK, split, self.seed, indices.tolist())
         chosen = _choose_sizes(sizes, keys)
         drawn = []
         for number in np.unique(chosen).tolist():
             places = np.flatnonzero(chosen == number)
             own = [keys[place] for place in places.tolist()]
-            drawn.append(self._propose(split, sizes[number], places, indices[places], own))
-        return self._claim(split, drawn, len(indices))
+            size = sizes[number]
+            drawn.append(self._propose(split, size, places, indices[places], own, attempt))
+        return drawn
+
+    def exhausted(self, split: str, index: int) -> ValueError:
+        """Return the error for an item that has no draws left."""
+        sizes = self.config.split_configs[split].sizes or self.config.sizes
+        key = item_keys(TASK, split, self.seed, [index])
+        return self._exhausted(split, sizes[_choose_sizes(sizes, key)[0]])
 
     def _propose(
         self,
@@ -188,6 +188,13 @@ class Draw:
             f"{MAX_ATTEMPTS} draws (unsat_fraction {self.config.unsat_fraction}): ask for fewer "
             f"problems or a larger size"
         )
+
+
+def chunk_rows(config: SatConfig, split: str) -> int:
+    """Return how many problems of a split are drawn, and written as one row group, at a time."""
+    sizes = config.split_configs[split].sizes or config.sizes
+    largest = max(size.num_clauses * size.k for size in sizes)
+    return min(CHUNK_ROWS, max(1, CHUNK_LITERALS // largest))
 
 
 def _choose_sizes(sizes: Sequence[SizeConfig], keys: Sequence[bytes]) -> NDArray[np.int64]:

@@ -1,7 +1,6 @@
 """Makes datasets that hold several tasks: SAT and ABD problems, shuffled together by key.
 
-Each task's problems are drawn by its own source as if they stood alone, then merged: the order of
-a split's tasks is a permutation keyed by (split, seed), so that it depends on nothing else.
+Each task's problems are drawn by its own source as if they stood alone, then merged.
 """
 
 import shutil
@@ -11,18 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from datagen.keys import item_keys, key_words
+from datagen.interleave import CHUNK_PROBLEMS, RowStream, interleaved, task_order
 from datagen.manifest import SCHEMA, SplitInfo
 from datagen.mix_config import MixConfig
 from datagen.shards import ShardWriter
 from datagen.source import Baselines, Progress, Source, SplitParts, Written
-
-CHUNK_PROBLEMS = 4096
 
 
 @dataclass(frozen=True)
@@ -81,14 +76,14 @@ class MixSource:
         counts = [part.info.num_problems for part in parts.values()]
         rows_each = [part.info.num_rows // part.info.num_problems for part in parts.values()]
         readers = [
-            _Rows([folder / f".{task}" / shard.file for shard in part.info.shards])
+            RowStream(_tables([folder / f".{task}" / shard.file for shard in part.info.shards]))
             for task, part in parts.items()
         ]
-        order = _task_order(split, self.seed, counts)
+        order = task_order(split, self.seed, counts)
         writer = ShardWriter(folder, split, self.config.shard_rows)
         for start in range(0, len(order), CHUNK_PROBLEMS):
             chunk = order[start : start + CHUNK_PROBLEMS]
-            writer.write(_interleaved(chunk, readers, rows_each, start))
+            writer.write(interleaved(chunk, readers, rows_each, start))
         shards = writer.close()
         info = SplitInfo(
             num_rows=sum(shard.num_rows for shard in shards), num_problems=len(order), shards=shards
@@ -97,57 +92,12 @@ class MixSource:
         return SplitParts(info, labels, MixRates({t: part.chance for t, part in parts.items()}))
 
 
-class _Rows:
-    """The rows of some shards in order, taken so many at a time."""
-
-    def __init__(self, paths: list[Path]) -> None:
-        self._batches = self._read(paths)
-        self._rest = SCHEMA.empty_table()
-
-    def take(self, count: int) -> pa.Table:
-        """Return the next `count` rows."""
-        parts, missing = [self._rest], count - len(self._rest)
-        while missing > 0:
-            parts.append(next(self._batches))
-            missing -= len(parts[-1])
-        table = pa.concat_tables(parts)
-        self._rest = table.slice(count)
-        return table.slice(0, count)
-
-    @staticmethod
-    def _read(paths: list[Path]) -> Iterator[pa.Table]:
-        for path in paths:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(CHUNK_PROBLEMS, columns=SCHEMA.names):
-                    yield pa.Table.from_batches([batch], SCHEMA)
-
-
-def _task_order(split: str, seed: int, counts: list[int]) -> NDArray[np.int64]:
-    """The number of the task of each problem: a keyed shuffle of so many of each."""
-    total = sum(counts)
-    key = item_keys("mix", split, seed, [0])
-    places = np.argsort(key_words(key, 2 * total).view("<u8")[0], kind="stable")
-    order = np.empty(total, np.int64)
-    order[places] = np.repeat(np.arange(len(counts)), counts)
-    return order
-
-
-def _interleaved(
-    chunk: NDArray[np.int64], readers: list[_Rows], rows_each: list[int], start: int
-) -> pa.Table:
-    """The next rows of each task in the order of `chunk`; `index` becomes the problem's in all."""
-    tables, places, problems = [], [], []
-    lengths = np.array(rows_each)[chunk]
-    begins = np.cumsum(lengths) - lengths
-    for task, (reader, each) in enumerate(zip(readers, rows_each, strict=True)):
-        own = np.flatnonzero(chunk == task)
-        tables.append(reader.take(len(own) * each))
-        places.append((begins[own][:, None] + np.arange(each)).ravel())
-        problems.append(np.repeat(own + start, each))
-    order = np.argsort(np.concatenate(places))
-    table = pa.concat_tables(tables).combine_chunks().take(pa.array(order))
-    indices = pa.array(np.concatenate(problems)[order])
-    return table.set_column(table.schema.get_field_index("index"), "index", indices)
+def _tables(paths: list[Path]) -> Iterator[pa.Table]:
+    """The rows of some shards, in order."""
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(CHUNK_PROBLEMS, columns=SCHEMA.names):
+                yield pa.Table.from_batches([batch], SCHEMA)
 
 
 def _named(progress: Progress, task: str) -> Progress:

@@ -13,7 +13,7 @@ from datagen.sat import TASK
 from datagen.shards import ShardWriter
 from datagen.source import Progress, SplitParts, Written
 from datagen.styles import difficulty_label
-from datagen.tables import demonstration_table, problem_table
+from datagen.tables import split_table
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,10 @@ class SatSource:
         labels: Counter[str] = Counter()
         chance = Chance()
         for drawn in draw.chunks(split):
-            if config.demonstrations:
-                table = demonstration_table(drawn, split, self.seed, config.demonstrations)
-            else:
-                table = problem_table(drawn, split, self.seed, self.config.style)
-            writer.write(table)
+            writer.write(split_table(self.config, split, self.seed, drawn))
             for group in drawn:
                 batch = group.batch
-                labels[_label(batch.size)] += len(batch)
+                labels[size_label(batch.size)] += len(batch)
                 chance.add(batch.codes_NMK, batch.size.n, batch.satisfiable_N, group.keys)
             progress(split, labels.total(), config.num_problems)
         shards = writer.close()
@@ -69,7 +65,8 @@ class SatSource:
         return SplitParts(info, labels, chance)
 
 
-def _label(size: SizeConfig) -> str:
+def size_label(size: SizeConfig) -> str:
+    """Return what reports call a size."""
     return difficulty_label(size.n, size.k, size.num_clauses)
 
 

@@ -16,8 +16,10 @@ from datagen.manifest import SCHEMA, ShardInfo, file_sha256
 class ShardWriter:
     """Writes tables to `<split>-00000.parquet`, …, each of at most `shard_rows` rows."""
 
-    def __init__(self, folder: Path, split: str, shard_rows: int) -> None:
+    def __init__(self, folder: Path, split: str, shard_rows: int, first: int = 0) -> None:
+        """Write into `folder`; `first` is the number of the first file."""
         self.folder = folder
+        self.first = first
         self.split = split
         self.shard_rows = shard_rows
         self.shards: list[ShardInfo] = []
@@ -42,7 +44,7 @@ class ShardWriter:
         return tuple(self.shards)
 
     def _open(self) -> pq.ParquetWriter:
-        self._path = self.folder / f"{self.split}-{len(self.shards):05d}.parquet"
+        self._path = self.folder / f"{self.split}-{self.first + len(self.shards):05d}.parquet"
         self._writer = pq.ParquetWriter(
             self._path,
             SCHEMA,

@@ -7,13 +7,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from datagen.columns import answer_texts, prompt_and_env
-from datagen.config import DemonstrationConfig
+from datagen.config import DemonstrationConfig, SatConfig
 from datagen.demonstrations import PURPOSE, demonstration_texts
 from datagen.draw import KIND, Drawn
 from datagen.keys import item_keys, key_fraction
 from datagen.manifest import SCHEMA
 from datagen.sat import TASK
 from datagen.styles import difficulty_text
+
+
+def split_table(config: SatConfig, split: str, seed: int, drawn: Sequence[Drawn]) -> pa.Table:
+    """Return a chunk's rows, problems or demonstrations as the split has them."""
+    demonstrations = config.split_configs[split].demonstrations
+    if demonstrations:
+        return demonstration_table(drawn, split, seed, demonstrations)
+    return problem_table(drawn, split, seed, config.style)
 
 
 def problem_table(drawn: Sequence[Drawn], split: str, seed: int, style: str) -> pa.Table:
