@@ -1,0 +1,194 @@
+"""Programs run per second on one core: guarded, by plain subprocess, and as upstream runs them.
+
+    python bench/sandbox.py [--quick] [--repeats N]
+
+Ours is one server of a guarded pool, asked one program at a time; answers are compared with the
+expected ones on all sides. The peers are `subprocess.run([python, "-I", "-S", "-c", …])`, which
+guards nothing, and an executor built as Affine's is: a temporary file, a whole interpreter with
+the parent's environment, limits set between fork and exec, all of stdin written first, then lines
+read through a selector. What that one loses most on: when both streams have ended and the process
+is not yet reaped, it waits 0.1 s on a selector in which nothing is left.
+
+This process and everything that it starts is bound to one core; the sides take turns, and the clock
+is the wall's, since waiting is part of what is compared. What is not covered: more than one core.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import selectors
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from reward_fns.sandbox import Sandbox
+
+Run = Callable[[str, str], bytes]
+Case = tuple[str, str, str]
+
+CASES: dict[str, list[Case]] = {
+    "one line": [("n = int(input())\nprint(n * 3 + 4)", "5\n", "19\n")],
+    "with imports": [
+        (
+            "from collections import Counter, deque\nimport heapq, math, re\n"
+            "words = re.findall(r'[a-z]+', input())\nqueue = deque(words)\n"
+            "heap = [len(w) for w in queue]\nheapq.heapify(heap)\n"
+            "print(Counter(words).most_common(2), heapq.heappop(heap), math.gcd(12, 18))",
+            "the cat and the dog and the bird\n",
+            "[('the', 3), ('and', 2)] 3 6\n",
+        ),
+        (
+            "import sys, itertools, functools\n"
+            "@functools.lru_cache(None)\ndef ways(n):\n"
+            "    return 1 if n < 2 else ways(n - 1) + ways(n - 2)\n"
+            "rows = [list(map(int, l.split())) for l in sys.stdin]\n"
+            "print(ways(rows[0][0]), *itertools.accumulate(rows[1]))",
+            "50\n1 2 3 4 5\n",
+            "20365011074 1 3 6 10 15\n",
+        ),
+        (
+            "import random, string, copy\nfrom typing import List\n"
+            "def f(a: List[int]) -> int:\n    b = copy.deepcopy(a)\n    return sum(b)\n"
+            "print(f([int(c) for c in input() if c in string.digits]))",
+            "a1b2c3\n",
+            "6\n",
+        ),
+    ],
+}
+POLL_S = 0.1
+
+
+def plain_run(program: str, stdin: str) -> bytes:
+    """Run a program as a subprocess with as little as Python can start with."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], input=stdin.encode(), capture_output=True
+    )
+    return done.stdout
+
+
+def upstream_run(program: str, stdin: str) -> bytes:
+    """Run a program as Affine's executor does."""
+    with tempfile.NamedTemporaryFile("w", suffix=".py", delete=False) as file:
+        file.write(program)
+    try:
+        return _upstream_process(file.name, stdin)
+    finally:
+        os.remove(file.name)
+
+
+def _upstream_process(path: str, stdin: str) -> bytes:
+    process = subprocess.Popen(
+        [sys.executable, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        preexec_fn=_upstream_limits,
+    )
+    with contextlib.suppress(OSError):  # it comes too late once the interpreter runs
+        os.setpgid(process.pid, process.pid)
+    assert process.stdin is not None
+    process.stdin.write(stdin)
+    process.stdin.close()
+    texts: dict[Any, list[str]] = {process.stdout: [], process.stderr: []}
+    start = time.time()
+    with selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            selector.register(stream, selectors.EVENT_READ)
+        while time.time() - start < 30:
+            for key, _ in selector.select(timeout=POLL_S):
+                line = key.fileobj.readline()  # type: ignore[union-attr]
+                if line:
+                    texts[key.fileobj].append(line)
+                else:
+                    selector.unregister(key.fileobj)
+            if process.poll() is not None and not selector.get_map():
+                break
+    for stream in texts:
+        stream.close()
+    return "".join(texts[process.stdout]).encode()
+
+
+def _upstream_limits() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (10, 11))
+    resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    """Measure every case and print the figures, then one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="finish within a minute")
+    parser.add_argument("--repeats", type=int, help="rounds, in which each side has its turn")
+    arguments = parser.parse_args()
+    repeats = arguments.repeats or (5 if arguments.quick else 15)
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    os.chdir(Path(__file__).resolve().parent)
+    results = []
+    with Sandbox(1) as sandbox:
+        print(f"layers: {sandbox.layers}")
+        sides = {
+            "ours": lambda program, stdin: sandbox.run(program, stdin).stdout,
+            "plain subprocess": plain_run,
+            "upstream's executor": upstream_run,
+        }
+        for name, cases in CASES.items():
+            results += measured(name, cases, sides, repeats, 1.0 if arguments.quick else 2.0)
+    print(json.dumps(results))
+
+
+def measured(
+    name: str, cases: list[Case], sides: dict[str, Run], repeats: int, turn_s: float
+) -> list[dict[str, object]]:
+    """Give each side its turn in each round; compare the rates of a round with each other."""
+    for side in sides.values():
+        rate(side, cases, 0.5)
+    rounds = [
+        {side: rate(run, cases, turn_s) for side, run in sides.items()} for _ in range(repeats)
+    ]
+    rows = []
+    for peer in list(sides)[1:]:
+        ratios = [one["ours"] / one[peer] for one in rounds]
+        row = {
+            "name": "sandbox",
+            "case": f"{name}, against {peer}",
+            "ours": round(statistics.median(one["ours"] for one in rounds), 1),
+            "peer": round(statistics.median(one[peer] for one in rounds), 1),
+            "unit": "runs/s",
+            "ratio": round(statistics.median(ratios), 2),
+            "ratio_min": round(min(ratios), 2),
+            "ratio_max": round(max(ratios), 2),
+            "repeats": repeats,
+            "clock": "wall",
+        }
+        print(
+            f"{row['case']}: {row['ours']} against {row['peer']} runs/s, {row['ratio']}x "
+            f"({row['ratio_min']} to {row['ratio_max']})",
+            flush=True,
+        )
+        rows.append(row)
+    return rows
+
+
+def rate(run: Run, cases: list[Case], seconds: float) -> float:
+    """Runs per second, over all cases in turn, for at least so long."""
+    number, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds or number % len(cases):
+        program, stdin, expected = cases[number % len(cases)]
+        got = run(program, stdin)
+        assert got == expected.encode(), got
+        number += 1
+    return number / elapsed
+
+
+if __name__ == "__main__":
+    main()
