@@ -69,7 +69,7 @@ def measures(
     keys: Sequence[bytes],
     majority_NV: NDArray[np.bool_] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Return each baseline's success on each problem [N]; multiples of 1/1024, whose sums are exact."""
+    """Return each baseline's success on each problem [N], in 1024ths, whose sums are exact."""
     if majority_NV is None:
         majority_NV = majority_polarity(codes_NMK, num_vars)
     if num_vars <= MAX_COUNTED:
