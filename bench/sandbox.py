@@ -1,13 +1,14 @@
-"""Programs run per second on one core: guarded, by plain subprocess, and as upstream runs them.
+"""Programs run per second on one core: guarded, by subprocess.run, and as upstream runs them.
 
     python bench/sandbox.py [--quick] [--repeats N]
 
 Ours is one server of a guarded pool, asked one program at a time; answers are compared with the
-expected ones on all sides. The peers are `subprocess.run([python, "-I", "-S", "-c", …])`, which
-guards nothing, and an executor built as Affine's is: a temporary file, a whole interpreter with
-the parent's environment, limits set between fork and exec, all of stdin written first, then lines
-read through a selector. What that one loses most on: when both streams have ended and the process
-is not yet reaped, it waits 0.1 s on a selector in which nothing is left.
+expected ones on all sides. The peers, none of which guards anything: `subprocess.run([python, "-c",
+…])` as one writes it, the same with `-I -S`, which starts Python with as little as it can, and an
+executor built as Affine's is: a temporary file, a whole interpreter with the parent's environment,
+limits set between fork and exec, all of stdin written first, then lines read through a selector.
+What that one loses most on: when both streams have ended and the process is not yet reaped, it
+waits 0.1 s on a selector in which nothing is left.
 
 This process and everything that it starts is bound to one core; the sides take turns, and the clock
 is the wall's, since waiting is part of what is compared. What is not covered: more than one core.
@@ -65,12 +66,10 @@ CASES: dict[str, list[Case]] = {
 POLL_S = 0.1
 
 
-def plain_run(program: str, stdin: str) -> bytes:
-    """Run a program as a subprocess with as little as Python can start with."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program], input=stdin.encode(), capture_output=True
-    )
-    return done.stdout
+def plain_run(program: str, stdin: str, *options: str) -> bytes:
+    """Run a program as a subprocess."""
+    command = [sys.executable, *options, "-c", program]
+    return subprocess.run(command, input=stdin.encode(), capture_output=True).stdout
 
 
 def upstream_run(program: str, stdin: str) -> bytes:
@@ -130,19 +129,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="finish within a minute")
     parser.add_argument("--repeats", type=int, help="rounds, in which each side has its turn")
     arguments = parser.parse_args()
-    repeats = arguments.repeats or (5 if arguments.quick else 15)
+    repeats = arguments.repeats or (5 if arguments.quick else 11)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     os.chdir(Path(__file__).resolve().parent)
     results = []
     with Sandbox(1) as sandbox:
         print(f"layers: {sandbox.layers}")
-        sides = {
+        sides: dict[str, Run] = {
             "ours": lambda program, stdin: sandbox.run(program, stdin).stdout,
-            "plain subprocess": plain_run,
+            "subprocess.run": plain_run,
+            "subprocess.run -I -S": lambda *run: plain_run(*run, "-I", "-S"),
             "upstream's executor": upstream_run,
         }
         for name, cases in CASES.items():
-            results += measured(name, cases, sides, repeats, 1.0 if arguments.quick else 2.0)
+            results += measured(name, cases, sides, repeats, 0.9 if arguments.quick else 2.0)
     print(json.dumps(results))
 
 

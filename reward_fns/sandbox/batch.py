@@ -37,7 +37,7 @@ class Batch:
         self._pending = deque(i for i, r in enumerate(requests) if isinstance(r, Request))
         self._attempts = [0] * len(requests)
         self._busy: dict[Slot, tuple[int, bool]] = {}
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.PollSelector()
         self._num_failures = 0
         self.failure: ServerFailed | None = None
         """The last failure of a server."""

@@ -71,6 +71,10 @@ class Server:
             guards.append(filter_call(build_filter(may_open=bool(landlock))))
             install_finder()
         self._entry = Entry(os.getpid(), base_bytes, guards)
+        self._ending = select.poll()
+        self._ending.register(link, 0)  # hung up: nobody wants the answer any more
+        if self._parent >= 0:
+            self._ending.register(self._parent, select.POLLIN)
         self._report, self._guarded = mmap(-1, PAGESIZE), mmap(-1, PAGESIZE)
         warm_up()
         prepare_interpreter()
@@ -136,19 +140,16 @@ class Server:
     def _wait(self, pid: int, end: float) -> bool:
         """Wait for the child's end, or end it; returns whether it had to be killed."""
         child = os.pidfd_open(pid)
-        waiting = select.poll()
-        waiting.register(child, select.POLLIN)
-        waiting.register(self._link, 0)  # hung up: nobody wants the answer any more
-        if self._parent >= 0:
-            waiting.register(self._parent, select.POLLIN)
+        self._ending.register(child, select.POLLIN)
         events: list[tuple[int, int]] = []
         while not events and (left := end - monotonic()) > 0:
-            events = waiting.poll(left * 1000 + 1)
-        ended = any(descriptor == child for descriptor, _ in events)
-        if not ended:
+            events = self._ending.poll(left * 1000 + 1)
+        self._ending.unregister(child)
+        killed = (child, select.POLLIN) not in events
+        if killed:
             signal.pidfd_send_signal(child, signal.SIGKILL)
         os.close(child)
-        return not ended
+        return killed
 
     def _told(self) -> bytes:
         return self._guarded[1:1100].partition(b"\0")[0]

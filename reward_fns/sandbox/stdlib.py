@@ -24,10 +24,9 @@ COMMON = (
     "decimal", "enum", "fractions", "functools", "heapq", "io", "itertools", "json", "math",
     "operator", "os", "queue", "random", "re", "string", "struct", "sys", "threading",
     "time", "typing", "array", "cmath", "binascii", "zlib", "unicodedata", "select", "mmap",
-    "resource", "_blake2", "_csv", "_ctypes", "_md5", "_opcode", "_sha1", "_sha2",
-    "_sha256", "_sha3", "_sha512", "_socket", "_statistics", "_strptime", "_zoneinfo",
-    "_codecs_cn", "_codecs_hk", "_codecs_iso2022", "_codecs_jp", "_codecs_kr", "_codecs_tw",
-    "_multibytecodec",
+    "resource", "_blake2", "_csv", "_ctypes", "_md5", "_sha1", "_sha2", "_sha256", "_sha3",
+    "_sha512", "_socket", "_codecs_cn", "_codecs_hk", "_codecs_iso2022", "_codecs_jp",
+    "_codecs_kr", "_codecs_tw", "_multibytecodec",
 )  # fmt: skip
 """Loaded in every server. What is written in C must be: its loader looks at paths."""
 

@@ -11,7 +11,7 @@ from tests.security.scene import SECRET, Scene
 from tests.security.soak import soak
 
 RUNS = int(os.environ.get("CLUTCH_SOAK_RUNS", "1000"))
-GROWTH_BYTES = 4 << 20
+GROWTH_BYTES = 8 << 20
 
 
 @pytest.fixture
