@@ -1,4 +1,4 @@
-"""Finds the key of a language model's API in the environment, and keeps it out of what is shown."""
+"""Finds the key of a service in the environment, and keeps it out of what is shown."""
 
 import os
 import re
@@ -34,16 +34,22 @@ def find_api_key(base_url: str, environment: Mapping[str, str] | None = None) ->
     host = urlsplit(base_url).hostname or ""
     variables = next((v for owner, v in OWNERS.items() if _belongs(host, owner)), (OPENAI, CHUTES))
     for variable in variables:
-        value = env.get(variable, "").strip()
-        if not value:
-            continue
-        if not _KEY.fullmatch(value):
-            raise ValueError(f"{variable} is no key: it holds blanks or unprintable characters")
-        return ApiKey(variable, value)
+        if (key := read_api_key(variable, env)) is not None:
+            return key
     raise ValueError(
         f"no key for the language model at {base_url}: set {' or '.join(variables)} in the "
         "environment, or make the dataset without proposed inputs"
     )
+
+
+def read_api_key(variable: str, environment: Mapping[str, str]) -> ApiKey | None:
+    """Return the key in a variable, None if it is not set; ValueError for what no header holds."""
+    value = environment.get(variable, "").strip()
+    if not value:
+        return None
+    if not _KEY.fullmatch(value):
+        raise ValueError(f"{variable} is no key: it holds blanks or unprintable characters")
+    return ApiKey(variable, value)
 
 
 def _belongs(host: str, owner: str) -> bool:

@@ -21,7 +21,8 @@ from datagen.mix_config import MixConfig
 from datagen.proposal_config import ProposalsConfig
 from datagen.replies import BUDGET_SPENT, Question, Reply
 from orchestrator.api_key import ApiKey, find_api_key
-from orchestrator.chat import MAX_WAIT_S, CallFailed, ChatClient
+from orchestrator.chat import ChatClient
+from orchestrator.exchange import MAX_WAIT_S, CallFailed, wait_before_repetition
 from orchestrator.reply_journal import ReplyJournal, reply_key
 
 MAX_FAILURES = 8
@@ -129,7 +130,7 @@ class ChatResponder:
     async def _with_repetitions(self, client: ChatClient, prompt: str) -> str:
         config = self.config
         async for attempt in stamina.retry_context(
-            on=_wait_s,
+            on=wait_before_repetition,
             attempts=1 + config.max_retries,
             timeout=None,
             wait_initial=config.retry_wait_s,
@@ -156,10 +157,3 @@ class ChatResponder:
         config = self.config
         about = {"base_url": config.base_url, "model": config.model, "attempt": question.attempt}
         self._journal.add(key, reply, **about)
-
-
-def _wait_s(error: Exception) -> bool | float:
-    """Whether to send a request again, or after how many seconds."""
-    if not isinstance(error, CallFailed) or not error.again:
-        return False
-    return True if error.wait_s is None else error.wait_s

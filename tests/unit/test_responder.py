@@ -15,7 +15,7 @@ import pytest
 
 from datagen.proposal_config import ProposalsConfig
 from datagen.replies import Question, Reply
-from orchestrator.chat import MAX_BODY_BYTES, retry_after_s
+from orchestrator.exchange import MAX_BODY_BYTES, retry_after_s
 from orchestrator.failures import is_user_mistake
 from orchestrator.responder import MAX_FAILURES, ChatResponder, open_responder
 from tests.chat_server import KEY, Answer, Call, ChatServer, Script, chat_server, refused, said
