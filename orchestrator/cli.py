@@ -57,6 +57,11 @@ app.command(
     "orchestrator.commands.publish:publish", name="publish", help="Upload a dataset or a file."
 )
 app.command(
+    "orchestrator.commands.gradients:app",
+    name="gradients",
+    help="Train on the Gradients platform.",
+)
+app.command(
     "orchestrator.commands.evidence:app", name="evidence", help="Check evidence of training."
 )
 app.command(

@@ -7,9 +7,11 @@ short, printable and without the key.
 import asyncio
 import datetime
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import httpx2
 
@@ -60,8 +62,15 @@ def open_client(key: ApiKey, max_connections: int = 1) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         headers={"Authorization": f"Bearer {key.value}", "Accept-Encoding": "identity"},
         timeout=None,
+        verify=_tls(),
         limits=httpx2.Limits(max_connections=max_connections),
     )
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """The trusted certificates, which take a while to load."""
+    return httpx2.create_ssl_context()
 
 
 async def exchange(
