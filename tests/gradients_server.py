@@ -57,6 +57,10 @@ class GradientsServer(ThreadingHTTPServer):
         self.faults: dict[str, list[Fault]] = {}
         self.statuses: dict[str, list[str]] = {}
         """Of a task, the statuses of the next looks at it."""
+        self.files: dict[str, bytes] = {}
+        """What is served to anyone by GET, as a bucket does."""
+        self.file_keys: list[str | None] = []
+        """The Authorization with which files were asked for."""
         self.lock = threading.Lock()
 
     @property
@@ -113,6 +117,15 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         payload = json.loads(self.rfile.read(length)) if length else None
         path = urlsplit(self.path).path
+        if not path.startswith("/v1/"):
+            self.server.file_keys.append(self.headers.get("Authorization"))
+            if "X-Amz-Signature=expired" in self.path:
+                self._answer(403, b"<Error>", {})
+            elif path in self.server.files:
+                self._answer(200, self.server.files[path], {})
+            else:
+                self._answer(404, b"", {})
+            return
         self.server.requests.append((self.command, path, payload))
         self.server.times.append(time.monotonic())
         fault = self.server.next_fault(f"{self.command} {path}") or Fault(works=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from cyclopts import Parameter
-from cyclopts.types import PositiveInt
 
 from orchestrator.commands.arguments import config_from
 from orchestrator.gradients.api import Api
@@ -78,7 +77,7 @@ class TaskFlags:
 
     data: str
     model: str
-    hours: PositiveInt
+    hours: float
     name: str | None = None
     presign_hours: int = 168
     unchecked: bool = False
@@ -92,7 +91,8 @@ class TaskFlags:
         """The fields that every request has."""
         return {
             "model_repo": self.model,
-            "hours_to_complete": self.hours,
+            # A whole number only: cyclopts would make one of any fraction.
+            "hours_to_complete": int(self.hours) if self.hours.is_integer() else self.hours,
             "yarn_factor": self.yarn_factor,
             "account_id": self.account_id,
         }

@@ -1,6 +1,7 @@
 """`clutch gradients submit sft|grpo --data URI --model REPO --hours H`: a task, submitted once."""
 
 import json
+import math
 from functools import partial
 
 from cyclopts import App
@@ -128,9 +129,12 @@ def _weighted(text: str) -> tuple[str, float]:
     """Read NAME or NAME=WEIGHT."""
     name, equals, weight = text.partition("=")
     try:
-        return name.strip(), float(weight) if equals else 1.0
+        value = float(weight) if equals else 1.0
     except ValueError:
-        raise ValueError(f"--reward {text}: the weight is no number: write NAME=0.5") from None
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError(f"--reward {text}: the weight is no number of 0 or more: write NAME=0.5")
+    return name.strip(), value
 
 
 def _submit(opened: Api, request: SftRequest | GrpoRequest, task: TaskFlags, data: Data) -> None:

@@ -27,8 +27,8 @@ class Checked:
 class _Counted:
     """A stream that is hashed and measured as it is read."""
 
-    def __init__(self, stream: Stream, name: str) -> None:
-        self._stream, self._name = stream, name
+    def __init__(self, stream: Stream, name: str, max_bytes: int) -> None:
+        self._stream, self._name, self._max_bytes = stream, name, max_bytes
         self.num_bytes, self.hash = 0, hashlib.sha256()
 
     def read(self, size: int, /) -> bytes:
@@ -36,8 +36,10 @@ class _Counted:
         data = self._stream.read(size)
         self.num_bytes += len(data)
         self.hash.update(data)
-        if self.num_bytes > MAX_BYTES:
-            raise ValueError(f"{self._name} is over {MAX_BYTES:,} bytes: the platform refuses it")
+        if self.num_bytes > self._max_bytes:
+            raise ValueError(
+                f"{self._name} is over {self._max_bytes:,} bytes: the platform refuses it"
+            )
         return data
 
     def close(self) -> None:
@@ -46,10 +48,14 @@ class _Counted:
 
 
 def check_file(
-    stream: Stream, name: str, columns: Sequence[str], extra_column: str | None = None
+    stream: Stream,
+    name: str,
+    columns: Sequence[str],
+    extra_column: str | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Checked:
     """Read a file to its end and check each row; ValueError names the row and what is wrong."""
-    counted = _Counted(stream, name)
+    counted = _Counted(stream, name, max_bytes)
     num_rows, num_abd = 0, 0
     not_evaluable: Counter[str] = Counter()
     try:

@@ -19,6 +19,7 @@ from orchestrator.gradients.checks import Checked
 from orchestrator.gradients.models import FileFormat
 from orchestrator.storage.opening import open_beside
 from orchestrator.storage.presign import check_presign_hours, presigned_url
+from orchestrator.storage.redaction import redact_logs
 
 READ_TIMEOUT_S = 60.0
 
@@ -48,6 +49,7 @@ def find_data(uri: str, check: Check | None, presign_hours: int, *, only_look: b
     `only_look` allows a local file, which the platform could not read. Raises ValueError for data
     that is not there or is refused.
     """
+    redact_logs()
     check_presign_hours(presign_hours)
     scheme, _, rest = uri.partition("://")
     if scheme == "hf" and rest:

@@ -57,7 +57,16 @@ def refused(*arguments: str | Path) -> str:
 def test_help_lists_every_command() -> None:
     done = clutch("--help")
     assert done.returncode == 0
-    for command in ("run", "datagen", "evaluate", "generate", "report", "publish", "evidence"):
+    for command in (
+        "run",
+        "datagen",
+        "evaluate",
+        "generate",
+        "report",
+        "publish",
+        "gradients",
+        "evidence",
+    ):
         assert re.search(rf"{command}\s+[A-Z]", done.stdout)
 
 
@@ -72,7 +81,13 @@ def test_each_command_has_help(command: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["evidence", "validate", "{file}"], ["run", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["evidence", "validate", "{file}"],
+        ["run", "--help"],
+        ["gradients", "submit", "grpo", "--help"],
+    ],
 )
 def test_light_commands_import_neither_torch_nor_ray(arguments: list[str], tmp_path: Path) -> None:
     file = tmp_path / "metrics.json"
