@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +32,9 @@ class Record(BaseModel):
     """A frozen part of a manifest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 class ShardInfo(Record):
@@ -117,18 +120,22 @@ def load_manifest(folder: Path) -> Manifest:
     """Read the manifest of a dataset; ValueError if there is none, or it is not one of ours."""
     path = folder / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
+        manifest = read_record(path, Manifest, "a dataset manifest")
     except FileNotFoundError:
         raise ValueError(f"no dataset at {folder}: it holds no {MANIFEST}") from None
-    try:
-        manifest = Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "JSON"
-        raise ValueError(f"{path} is not a dataset manifest: {where}: {first['msg']}") from None
     if manifest.format != FORMAT:
         raise ValueError(f"{path} has format {manifest.format!r}: this version reads {FORMAT!r}")
     return manifest
+
+
+def read_record(path: Path, model: type[AnyRecord], what: str) -> AnyRecord:
+    """Read a JSON file as `model`; ValueError says that it is not `what`, and the first reason."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "JSON"
+        raise ValueError(f"{path} is not {what}: {where}: {first['msg']}") from None
 
 
 def verify_dataset(folder: Path) -> Manifest:
