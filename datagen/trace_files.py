@@ -52,7 +52,13 @@ def write_traces_folder(
     seed: int,
     now: datetime.datetime,
 ) -> TracesManifest:
-    """Write traces and their manifest as a new folder, whole or not at all."""
+    """Write traces and their manifest as a new folder, whole or not at all, or find it there.
+
+    Raises ValueError if something else is there, or its bytes have changed.
+    """
+    config_hash = config_identity(generator, version, config)
+    if folder.exists():
+        return _found(folder, config_hash)
     with whole_folder(folder) as partial:
         path = partial / TRACES_FILE
         write_traces(traces, path)
@@ -65,7 +71,7 @@ def write_traces_folder(
             generator_version=version,
             seed=seed,
             config=config,
-            config_hash=config_identity(generator, version, config),
+            config_hash=config_hash,
             num_rows=num_rows,
             num_bytes=path.stat().st_size,
             sha256=file_sha256(path),
@@ -73,6 +79,18 @@ def write_traces_folder(
         )
         (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
         sync(partial / MANIFEST)
+    return manifest
+
+
+def _found(folder: Path, config_hash: str) -> TracesManifest:
+    """The traces of a config that are there already."""
+    if not (folder / MANIFEST).is_file():
+        raise ValueError(f"{folder} exists and holds no traces: choose another folder")
+    manifest = load_traces_manifest(folder)
+    if manifest.config_hash != config_hash:
+        raise ValueError(f"{folder} holds other traces: remove it or choose another folder")
+    if file_sha256(folder / TRACES_FILE) != manifest.sha256:
+        raise ValueError(f"{folder / TRACES_FILE} does not match its manifest: it has changed")
     return manifest
 
 

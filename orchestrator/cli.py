@@ -41,6 +41,9 @@ app.command(
 )
 app.command("orchestrator.commands.datagen:app", name="datagen", help="Make a dataset of problems.")
 app.command(
+    "orchestrator.commands.dataset:app", name="dataset", help="Keep named, versioned datasets."
+)
+app.command(
     "orchestrator.commands.evaluate:evaluate",
     name="evaluate",
     help="Measure a checkpoint on a dataset.",

@@ -81,7 +81,7 @@ class Choice:
 
     def _fitting(self) -> Iterator[tuple[int, ChosenRow]]:
         """Yield the rows that the filters take, none twice, numbered by their place in all."""
-        filters, taken = Filters(self.kind, self.config.filters), 0
+        filters, taken, number = Filters(self.kind, self.config.filters), 0, -1
         with RowIds() as ids:
             for number, found in self._numbered():
                 if not filters.take(found.row):
@@ -91,6 +91,7 @@ class Choice:
                     yield number, row
                 if number % PROGRESS_ROWS == 0:
                     self.progress(number, taken)
+        self.progress(number + 1, taken)
         if not taken:
             names = ", ".join(source.uri for source in self.sources)
             raise ValueError(f"no row is left of {names}: {filters.why_nothing()}")

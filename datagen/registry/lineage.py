@@ -37,10 +37,10 @@ def find_lineage(registry: Registry, row_id: str, keys: Sequence[str] = ()) -> l
 
     Raises ValueError if none has it.
     """
-    chosen = list(keys) or registry.keys()
+    chosen = list(keys) or registry.all_keys()
     found = [lineage for key in chosen for lineage in _in_version(registry, key, row_id)]
     if not found:
-        where = ", ".join(keys) or f"any of the {len(chosen):,} datasets of {registry.folder}"
+        where = ", ".join(keys) or f"any dataset of the registry {registry.folder}"
         raise ValueError(f"there is no row {row_id!r} in {where}: ids are exact, as exports show")
     return found
 

@@ -17,7 +17,7 @@ class Registry:
 
     folder: Path
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         """Return the keys of all versions, sorted."""
         if not self.folder.is_dir():
             return []
@@ -55,7 +55,7 @@ class Registry:
         return split_rows(self.path(key), manifest, split or splits[0])
 
     def _known(self, key: str) -> str:
-        keys = self.keys()
+        keys = self.all_keys()
         if near := get_close_matches(key, keys, n=1):
             return f"did you mean {near[0]!r}?"
         if not keys:

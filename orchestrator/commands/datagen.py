@@ -29,6 +29,11 @@ app.command(
     name="sft",
     help="Make SFT data of recorded evaluations.",
 )
+app.command(
+    "orchestrator.commands.datagen_ungar:ungar",
+    name="ungar",
+    help="Make traces of the high card duel.",
+)
 
 
 @app.command
