@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from datagen.registry.stored import ORIGINS_FILE, ORIGINS_SCHEMA
 from datagen.shards import ShardWriter, sync
 from datagen.trace_files import TRACES_FILE
 from datagen.traces import Trace
+from reward_fns.records import Problem
 
 TABLE_ROWS, SHARD_ROWS = 4096, 262_144
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -137,7 +137,7 @@ class _Split:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._writer = ShardWriter(folder, name, SHARD_ROWS)
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Problem] = []
         self._num_rows = 0
         self._problem: tuple[int, int] | None = None
         self.labels: Counter[str] = Counter()
@@ -146,7 +146,7 @@ class _Split:
 
     def add(self, row: ChosenRow) -> None:
         assert not isinstance(row.row, Trace)
-        self._rows.append(asdict(row.row))
+        self._rows.append(row.row)
         self._num_rows += 1
         self.tasks.add(row.row.task)
         if (problem := (row.source, row.row.index)) != self._problem:
@@ -163,7 +163,9 @@ class _Split:
 
     def _flush(self) -> None:
         if self._rows:
-            self._writer.write(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+            columns = [[getattr(row, name) for row in self._rows] for name in SCHEMA.names]
+            arrays = [pa.array(c, field.type) for c, field in zip(columns, SCHEMA, strict=True)]
+            self._writer.write(pa.Table.from_arrays(arrays, schema=SCHEMA))
         self._rows = []
 
 
