@@ -110,15 +110,16 @@ def read_traces(path: Path, sha256: str) -> Iterator[Trace]:
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
             whole.update(line)
+            where = f"{path}:{number}"
+            if len(line) > MAX_LINE_BYTES:
+                raise ValueError(f"{where} is over {MAX_LINE_BYTES:,} bytes: it is no trace")
             if line.strip():
-                yield _trace(line, f"{path}:{number}")
+                yield _trace(line, where)
     if whole.hexdigest() != sha256:
         raise ValueError(f"{path} does not have sha256 {sha256}: its bytes have changed")
 
 
 def _trace(line: bytes, where: str) -> Trace:
-    if len(line) > MAX_LINE_BYTES:
-        raise ValueError(f"{where} is over {MAX_LINE_BYTES:,} bytes: it is no trace")
     try:
         trace = Trace.model_validate_json(line)
     except ValidationError as error:

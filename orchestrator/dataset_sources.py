@@ -27,18 +27,33 @@ MAX_MANIFEST_BYTES = 2**26
 @contextmanager
 def open_sources(names: Sequence[str], registry: Registry) -> Iterator[list[RowSource]]:
     """Yield the sources that keys, paths and `s3://` URIs name, as long as the block lasts."""
-    with ExitStack() as stack:
-        yield [_opened(name, registry, stack) for name in names]
+    copies: dict[str, Path] = {}
+    try:
+        with ExitStack() as stack:
+            for name in names:
+                if isinstance(parse_location(name), S3Location):
+                    folder = stack.enter_context(TemporaryDirectory(prefix="clutch-source-"))
+                    file = name.rpartition("/")[2] if name.endswith(".jsonl") else ""
+                    copies[name] = Path(folder, file)
+            yield [
+                _fetched(name, copies[name]) if name in copies else open_named(name, registry)
+                for name in names
+            ]
+    except ValueError as error:
+        # What is wrong with a copy is wrong with what it is a copy of.
+        text = str(error)
+        if not any(str(copy) in text for copy in copies.values()):
+            raise
+        for name, copy in copies.items():
+            text = text.replace(str(copy), name)
+        raise ValueError(text) from None
 
 
-def _opened(name: str, registry: Registry, stack: ExitStack) -> RowSource:
-    if not isinstance(parse_location(name), S3Location):
-        return open_named(name, registry)
-    copy = Path(stack.enter_context(TemporaryDirectory(prefix="clutch-source-")))
+def _fetched(name: str, copy: Path) -> RowSource:
+    """Copy a source out of its bucket to `copy`, a file of traces or a folder, and open it."""
     if name.endswith(".jsonl"):
-        folder, file = open_beside(name)
-        _copy(folder, file, copy)
-        return open_source(copy / file, name)
+        _copy(*open_beside(name), copy.parent)
+        return open_source(copy, name)
     folder = open_folder(name)
     _copy(folder, MANIFEST, copy, most=MAX_MANIFEST_BYTES)
     for file, sha256 in _listed(copy, folder.uri).items():

@@ -69,15 +69,15 @@ class Choice:
         for number, row in self._fitting():
             best.add(rank(row.row, self.config), number)
             fitting += 1
-        numbers = best.numbers().tolist()
+        numbers = best.numbers()
         self.dropped[BEYOND] = fitting - len(numbers)
         wanted = iter(numbers)
-        following = next(wanted)
+        following = int(next(wanted))
         for number, found in self._numbered():
             if number == following:
                 yield _chosen(found)
                 # The rest is read as well: a file's end is where its hash is checked.
-                following = next(wanted, -1)
+                following = int(next(wanted, -1))
 
     def _fitting(self) -> Iterator[tuple[int, ChosenRow]]:
         """Yield the rows that the filters take, none twice, numbered by their place in all."""

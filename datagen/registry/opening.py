@@ -45,6 +45,8 @@ def open_source(path: Path, uri: str) -> RowSource:
         return VersionSource(path, load_version_manifest(path), uri)
     if found == TRACES_FORMAT:
         return traces_folder(path, load_traces_manifest(path), uri)
+    if found != FORMAT:
+        raise ValueError(f"{uri} is no source: its {MANIFEST} has format {found!r}")
     return DatasetSource(path, load_manifest(path), uri)
 
 

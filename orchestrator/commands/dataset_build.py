@@ -1,6 +1,7 @@
 """`clutch dataset build NAME --version V --from URI`: a new version, of rows that are chosen."""
 
 import datetime
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -84,10 +85,10 @@ def build(
     if not from_:
         raise ValueError("--from is missing: name a dataset's folder, a .jsonl file or a key")
     now = datetime.datetime.now(datetime.UTC)
-    with Progress() as progress, progress.task(f"build {config.key}") as task:
-        with progress.waiting("sources"):
-            opened = open_sources(from_, there)
-        with opened as sources:
+    with Progress() as progress, ExitStack() as stack:
+        with progress.waiting("the sources"):
+            sources = stack.enter_context(open_sources(from_, there))
+        with progress.task(f"build {config.key}") as task:
             built = build_version(
                 there, config, sources, now, lambda read, taken: task.update(read, taken=taken)
             )

@@ -28,9 +28,7 @@ def ids(made):
 def test_filters_are_equality_on_columns_and_difficulty(sat, registry):
     filters = {"split": "train", "difficulty.n": "5", "task": "sat"}
     made = built(registry, "n5", sat, filters=filters)
-    expected = [
-        row.id for row in read_split(sat, "train") if json.loads(row.difficulty)["n"] == 5
-    ]
+    expected = [row.id for row in read_split(sat, "train") if json.loads(row.difficulty)["n"] == 5]
     assert 0 < len(expected) < 60
     assert ids(made) == expected
     assert made.manifest.dropped == {"filtered": 80 - len(expected)}
@@ -133,8 +131,10 @@ def test_the_latest_traces_go_by_their_time_then_by_their_place(registry, tmp_pa
         "2026-01-02",
     ]
     traces = traces_file(tmp_path / "t.jsonl", count=8, created_at=times)
-    rows = list(registry.rows("all-1")) if built(registry, "all", traces).is_new else []
-    for limit, places in ((1, [6]), (3, [2, 4, 6]), (5, [0, 2, 4, 6, 7]), (7, [0, 2, 3, 4, 5, 6, 7])):
+    built(registry, "all", traces)
+    rows = list(registry.rows("all-1"))
+    latest = {1: [6], 3: [2, 4, 6], 5: [0, 2, 4, 6, 7], 7: [0, 2, 3, 4, 5, 6, 7]}
+    for limit, places in latest.items():
         made = built(registry, f"late {limit}", traces, limit=limit)
         assert ids(made) == [rows[place].id for place in places]
 
