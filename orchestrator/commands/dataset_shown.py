@@ -18,8 +18,8 @@ def local_registry(folder: Path) -> Registry:
     text = str(folder).replace("s3:/", "s3://", 1) if str(folder).startswith("s3:/") else folder
     if isinstance(parse_location(text), S3Location):
         raise ValueError(
-            f"--registry {text}: a registry is a folder of this machine; publish its versions "
-            "with clutch publish"
+            f"--registry {text}: a registry is a folder of this machine; clutch publish uploads "
+            "the problems of a version"
         )
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--registry {folder} is a file: name a folder")
