@@ -25,33 +25,40 @@ CUT_TO_FIT = {
 """What a stage did to its data, told once."""
 
 
-class _Tail:
+class Tail:
     """The rows of a JSONL file that are new since the last look."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._offset = 0
+        self._end = 0
+        self._last = b""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the whole lines that were not returned before."""
+        """Return the whole lines that were not returned before.
+
+        A resumed stage cuts the file back: where the last line that was read no longer stands, all
+        lines are returned again. The tracker knows what it has seen.
+        """
         if not self._path.is_file():
             return []
-        if self._path.stat().st_size < self._offset:
-            self._offset = 0  # Cut back by a resumed stage; the tracker knows what it has seen.
         with self._path.open("rb") as file:
-            file.seek(self._offset)
+            file.seek(self._end - len(self._last))
+            if file.read(len(self._last)) != self._last:
+                self._end, self._last = 0, b""
+                file.seek(0)
             content = file.read()
-        end = content.rfind(b"\n") + 1
-        self._offset += end
-        return [json.loads(line) for line in content[:end].splitlines()]
+        lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+        self._end += sum(map(len, lines))
+        self._last = lines[-1] if lines else self._last
+        return [json.loads(line) for line in lines]
 
 
 class TrainingWatch:
     """Follows progress.json, metrics.jsonl and timings.jsonl; one task is shown at a time."""
 
     def __init__(self, folder: Path, progress: Progress, tracker: Tracker) -> None:
-        self._metrics = _Tail(folder / "metrics.jsonl")
-        self._timings = _Tail(folder / "timings.jsonl")
+        self._metrics = Tail(folder / "metrics.jsonl")
+        self._timings = Tail(folder / "timings.jsonl")
         self._progress, self._tracker = progress, tracker
         self._shown: str | None = None
         self._task: Task | None = None

@@ -115,12 +115,14 @@ def test_rows_of_other_tasks_get_none_and_chats_are_read():
 
 def test_equal_runs_are_made_once_and_remembered():
     program = "n = int(input())\nprint(n * 2)  # of this test alone"
-    before = sum(shared_sandbox().counts.values())
     envs = [env_of(program, "10\n")] * 30
     answers = ["<INPUT>5</INPUT>", "<INPUT> 5 </INPUT>", "<INPUT>6</INPUT>"] * 10
+    counts = [sum(shared_sandbox().counts.values())]
     for _ in range(2):
         assert [s.value for s in score_abd_batch(answers, envs)] == [1.0, 1.0, 0.0] * 10
-    assert sum(shared_sandbox().counts.values()) - before == 2
+        counts.append(sum(shared_sandbox().counts.values()))
+    assert 1 <= counts[1] - counts[0] <= 2  # two runs, in as many groups as there are servers
+    assert counts[2] == counts[1]
 
 
 def test_a_batch_ends_at_its_deadline_and_leaves_the_rest_unscored():
