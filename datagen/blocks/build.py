@@ -123,12 +123,10 @@ class _Build:
             write_order(self.plan, split)
             shards[split] = cut_shards(self.plan, split)
         self._make("write", [shard for own in shards.values() for shard in own])
-        return {split: [self._info(shard) for shard in own] for split, own in shards.items()}
-
-    def _info(self, shard: Shard) -> ShardInfo:
-        info = read_shard_info(self.plan, shard)
-        assert info is not None
-        return info
+        return {
+            split: [read_shard_info(self.plan, shard) for shard in own]
+            for split, own in shards.items()
+        }
 
     def _make(self, step: str, parts: Sequence[Part]) -> None:
         """Make those of the parts that are not there."""

@@ -29,11 +29,13 @@ class Outcome:
 
 def found_part(plan: BlockPlan, part: Part) -> Outcome | None:
     """Return what a part came to that is there already, None if it is not."""
+    if not part_file(plan, part).is_file():
+        return None
     if isinstance(part, Shard):
         info = read_shard_info(plan, part)
-        return None if info is None else Outcome(part.amount)
-    if not facts_path(plan.stem(part)).is_file():
-        return None
+        file = plan.dataset / info.file
+        whole = file.is_file() and file_sha256(file) == info.sha256
+        return Outcome(part.amount) if whole else None
     return Outcome(part.amount, read_facts(plan.stem(part)).dropped)
 
 
@@ -76,14 +78,15 @@ def earlier_marks(plan: BlockPlan, task: str, split: str) -> Mapping[str, Marks]
     }
 
 
-def read_shard_info(plan: BlockPlan, shard: Shard) -> ShardInfo | None:
-    """Return what is known of a shard that is there whole, None if it is not."""
-    path = _info_path(plan, shard)
-    if not path.is_file():
-        return None
-    info = ShardInfo.model_validate_json(path.read_bytes())
-    file = plan.dataset / info.file
-    return info if file.is_file() and file_sha256(file) == info.sha256 else None
+def part_file(plan: BlockPlan, part: Part) -> Path:
+    """Return the file that is written last of all when a part is made."""
+    stem = plan.stem(part)
+    return _info_path(plan, part) if isinstance(part, Shard) else facts_path(stem)
+
+
+def read_shard_info(plan: BlockPlan, shard: Shard) -> ShardInfo:
+    """Return what is known of a shard that is made."""
+    return ShardInfo.model_validate_json(_info_path(plan, shard).read_bytes())
 
 
 def _write_shard(plan: BlockPlan, shard: Shard) -> None:
