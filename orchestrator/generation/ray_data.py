@@ -25,6 +25,7 @@ def map_numbers(
         rows = [function(number) for number in numbers]
         return {"id": numbers} | {key: [row[key] for row in rows] for key in rows[0]}
 
+    workers = min(workers, count)
     with DataContext.current(_quiet_context()):
         numbers = ray.data.range(count, override_num_blocks=count, concurrency=workers)
         tasks = TaskPoolStrategy(size=workers)

@@ -48,20 +48,26 @@ class Told:
 
 def work(plan: BlockPlan, part: Part) -> Told:
     """Make a part in this process, unless that has killed its worker too often."""
-    _prepare_worker()
     starts = starts_path(plan, part)
-    with starts.open("ab") as file:
-        file.write(b".")
-    if starts.stat().st_size > TRIES:
+    if not starts_again(starts):
         return Told(kind="deadly")
     told = _told(plan, part)
     starts.unlink(missing_ok=True)
     return told
 
 
+def starts_again(starts: Path) -> bool:
+    """Set this worker up and count its start; False if there were enough that had no end."""
+    pa.set_cpu_count(1)  # Ray gives this process no more
+    configure_sandbox(1)
+    with starts.open("ab") as file:
+        file.write(b".")
+    return starts.stat().st_size <= TRIES
+
+
 def probe(plan: BlockPlan, part: DrawBlock | RedrawBlock) -> None:
     """Draw the problems of a block and keep nothing of them."""
-    _prepare_worker()
+    configure_sandbox(1)
     for _ in draw_part(plan, part):
         pass
 
@@ -78,14 +84,19 @@ def _told(plan: BlockPlan, part: Part) -> Told:
                 outcome = make_part(plan, part)
         return Told(outcome.amount, json.dumps(outcome.dropped))
     except Exception as error:
-        if is_user_mistake(error):
-            return Told(kind="mistake", error=str(error))
-        if isinstance(error, (*PLAIN_FAILURES, SandboxError)):
-            return Told(kind="failure", error=f"{type(error).__name__}: {error}")
-        return Told(kind="defect", error="".join(traceback.format_exception(error)))
+        return Told(kind=kind_of(error), error=told_error(error))
 
 
-def _prepare_worker() -> None:
-    """Take one CPU: Ray gives this process no more."""
-    pa.set_cpu_count(1)
-    configure_sandbox(1)
+def kind_of(error: Exception) -> Kind:
+    """Return whose fault an exception is."""
+    if is_user_mistake(error):
+        return "mistake"
+    return "failure" if isinstance(error, (*PLAIN_FAILURES, SandboxError)) else "defect"
+
+
+def told_error(error: Exception) -> str:
+    """Return what the driver has to know of an exception."""
+    kind = kind_of(error)
+    if kind == "defect":
+        return "".join(traceback.format_exception(error))
+    return str(error) if kind == "mistake" else f"{type(error).__name__}: {error}"
