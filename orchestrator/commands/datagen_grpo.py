@@ -7,6 +7,7 @@ same. The dataset is the same either way.
 
 import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
@@ -155,15 +156,16 @@ class GrpoJob:
         prepare_environment()
         # Loaded by name only now, because Ray takes seconds and a small dataset none.
         make = resolve_name("orchestrator.generation.large:make_on_ray")
-        made: tuple[Manifest, Counter[str]] = make(
-            self.config,
-            self.folder,
-            self.seed,
-            workers=workers,
-            max_dropped=self.max_dropped,
-            formats=self.formats,
-            progress=progress,
-        )
+        with redirect_stdout(sys.stderr):  # where Ray tells of dead workers: stdout is for results
+            made: tuple[Manifest, Counter[str]] = make(
+                self.config,
+                self.folder,
+                self.seed,
+                workers=workers,
+                max_dropped=self.max_dropped,
+                formats=self.formats,
+                progress=progress,
+            )
         return made
 
 
