@@ -7,6 +7,7 @@ interrupted leaves no manifest, and the next one makes the same bytes.
 """
 
 import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +59,14 @@ def build_dataset(
     """
     if isinstance(config, PathConfig):
         return verify_dataset(Path(config.path))
-    source = _source(config, seed, open_responder)
-    resolved = source.resolved()
-    config_hash = config_identity(source.generator, GENERATOR_VERSION, resolved)
-    found = _existing(folder, config_hash)
+    source = open_source(config, seed, open_responder)
+    identity = identify(source)
+    found = find_dataset(folder, identity.config_hash)
     if found is not None:
         return found
     with whole_folder(folder) as partial:
         written = source.write(partial, progress or _silent)
-        manifest = _manifest(folder.name, source, resolved, config_hash, written)
-        path = partial / MANIFEST
-        path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        sync(path)
+        manifest = write_manifest(partial, folder.name, source, identity, written)
     # Arrow keeps the freed tables' memory, which what follows in this process has a use for.
     pa.default_memory_pool().release_unused()
     return manifest
@@ -80,17 +77,32 @@ def dataset_folder(config: DatasetConfig, folder: Path) -> Path:
     return Path(config.path) if isinstance(config, PathConfig) else folder
 
 
-def _source(
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a dataset's rows depend on, and the hash of it."""
+
+    resolved: dict[str, Any]
+    config_hash: str
+
+
+def identify(source: Source) -> Identity:
+    """Return the identity of what a source makes."""
+    resolved = source.resolved()
+    return Identity(resolved, config_identity(source.generator, GENERATOR_VERSION, resolved))
+
+
+def open_source(
     config: SatConfig | AbdConfig | MixConfig | DimacsConfig,
     seed: int,
-    open_responder: OpenResponder | None,
+    open_responder: OpenResponder | None = None,
 ) -> Source:
+    """Return what makes the dataset of a config."""
     if isinstance(config, DimacsConfig):
         return DimacsSource(config, seed)
     own = seed if config.seed is None else config.seed
     if isinstance(config, MixConfig):
         parts = {SAT: config.sat_config(), ABD: config.abd_config()}
-        sources = {t: _source(part, own, open_responder) for t, part in parts.items() if part}
+        sources = {t: open_source(part, own, open_responder) for t, part in parts.items() if part}
         return MixSource(config, sources, own)
     if isinstance(config, SatConfig):
         return SatSource(config, own)
@@ -99,8 +111,11 @@ def _source(
     return AbdGivenSource(config, own, open_responder)
 
 
-def _existing(folder: Path, config_hash: str) -> Manifest | None:
-    """The verified dataset in `folder` if it is that of the config; None if there is nothing."""
+def find_dataset(folder: Path, config_hash: str) -> Manifest | None:
+    """Return the verified dataset in `folder` if it is that of the config, None for no files.
+
+    Raises ValueError if `folder` holds another dataset, other files, or bytes that have changed.
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     if not (folder / MANIFEST).is_file():
@@ -113,9 +128,18 @@ def _existing(folder: Path, config_hash: str) -> Manifest | None:
     return manifest
 
 
-def _manifest(
-    name: str, source: Source, resolved: dict[str, Any], config_hash: str, written: Written
+def write_manifest(
+    folder: Path, name: str, source: Source, identity: Identity, written: Written
 ) -> Manifest:
+    """Write the manifest of the dataset `name`, whose shards lie in `folder`, and return it."""
+    manifest = _manifest(name, source, identity, written)
+    path = folder / MANIFEST
+    path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    sync(path)
+    return manifest
+
+
+def _manifest(name: str, source: Source, identity: Identity, written: Written) -> Manifest:
     splits = {split: parts.info for split, parts in written.splits.items()}
     return Manifest(
         format=FORMAT,
@@ -124,9 +148,9 @@ def _manifest(
         seed=source.seed,
         generator=source.generator,
         generator_version=GENERATOR_VERSION,
-        config=resolved,
-        config_hash=config_hash,
-        dataset_hash=dataset_hash(config_hash, splits),
+        config=identity.resolved,
+        config_hash=identity.config_hash,
+        dataset_hash=dataset_hash(identity.config_hash, splits),
         columns=tuple(SCHEMA.names),
         splits=splits,
         difficulty={split: dict(parts.difficulty) for split, parts in written.splits.items()},

@@ -82,14 +82,18 @@ class Draw:
             indices = np.arange(start, min(start + step, count))
             yield self._claim(split, self.propose(split, indices), len(indices))
 
-    def propose(self, split: str, indices: NDArray[np.int64], attempt: int = 0) -> list[Drawn]:
-        """Draw each item's first problem from `attempt` on, whatever others have taken."""
+    def propose(
+        self, split: str, indices: NDArray[np.int64], attempts: NDArray[np.int64] | None = None
+    ) -> list[Drawn]:
+        """Draw each item's first problem from its attempt on (0), whatever others have taken."""
         sizes = self.config.split_configs[split].sizes or self.config.sizes
         keys = item_keys(TASK, split, self.seed, indices.tolist())
-        chosen = _choose_sizes(sizes, keys)
+        attempts = np.zeros(len(indices), np.int64) if attempts is None else attempts
+        kinds = attempts * len(sizes) + _choose_sizes(sizes, keys)
         drawn = []
-        for number in np.unique(chosen).tolist():
-            places = np.flatnonzero(chosen == number)
+        for kind in np.unique(kinds).tolist():
+            attempt, number = divmod(kind, len(sizes))
+            places = np.flatnonzero(kinds == kind)
             own = [keys[place] for place in places.tolist()]
             size = sizes[number]
             drawn.append(self._propose(split, size, places, indices[places], own, attempt))

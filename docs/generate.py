@@ -54,6 +54,7 @@ COMMANDS = (
     "run",
     "datagen sat",
     "datagen abd",
+    "datagen grpo",
     "datagen sft",
     "datagen ungar",
     "dataset build",

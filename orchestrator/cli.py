@@ -90,7 +90,8 @@ def run_command(tokens: list[str]) -> int:
     except CycloptsError as error:
         return _tell(error, 2, debug)
     except KeyboardInterrupt:
-        hint = ": the same command goes on from the last saved state" if tokens[0] == "run" else ""
+        goes_on = tokens[0] == "run" or tokens[:2] == ["datagen", "grpo"]
+        hint = ": the same command goes on from the last saved state" if goes_on else ""
         print(f"interrupted{hint}", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:

@@ -8,7 +8,11 @@ class TrainingFailed(RuntimeError):
     """Training ended without its checkpoints; the message says why."""
 
 
-PLAIN_FAILURES = (ArithmeticError, OSError, MemoryError, TrainingFailed)
+class GenerationFailed(RuntimeError):
+    """A dataset could not be made; the message says why."""
+
+
+PLAIN_FAILURES = (ArithmeticError, OSError, MemoryError, TrainingFailed, GenerationFailed)
 """Nobody's mistake, but said in full by their message."""
 
 

@@ -21,6 +21,8 @@ from datagen.dataset import build_dataset, dataset_folder, verify_dataset
 from datagen.manifest import MANIFEST
 from orchestrator.closing import close_run
 from orchestrator.config import RunConfig, config_data, config_hash, run_folder
+from orchestrator.generation.large import generate_dataset
+from orchestrator.generation.size import is_large
 from orchestrator.manifest import build_manifest, hash_checkpoint, read_manifest, write_manifest
 from orchestrator.plan import PlanItem
 from orchestrator.progress import Progress
@@ -95,7 +97,7 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
         progress.note("sandbox.mode is unsafe: programs run without the kernel's guards")
     with _own_folder(paths, fresh):
         with UsageMonitor(paths.folder) as usage:
-            hashes = _make_datasets(paths, progress)
+            hashes = _make_datasets(paths, verbose, progress)
             _describe(paths, hashes)
             tracker = _open_tracker(paths, hashes, progress)
             try:
@@ -148,7 +150,8 @@ def _plan_dataset(paths: RunPaths, name: str, fresh: bool) -> PlanItem:
         return PlanItem(title, "skip", f"exists at {folder}; its hashes are checked")
     if not fresh and (folder / "manifest.json").is_file():
         return PlanItem(title, "skip", "its manifest is there; its hashes are checked")
-    return PlanItem(title, "run", "generated in this process")
+    how = "by Ray Data" if is_large(paths.config.datasets[name]) else "in this process"
+    return PlanItem(title, "run", f"generated {how}")
 
 
 def _plan_checkpoint(paths: RunPaths, name: str, fresh: bool, changed: bool) -> PlanItem:
@@ -207,19 +210,29 @@ def _refuse_other_config(paths: RunPaths) -> None:
         )
 
 
-def _make_datasets(paths: RunPaths, progress: Progress) -> dict[str, str]:
+def _make_datasets(paths: RunPaths, verbose: bool, progress: Progress) -> dict[str, str]:
     hashes = {}
     for name, config in paths.config.datasets.items():
         if isinstance(config, PathConfig):
             hashes[name] = verify_dataset(Path(config.path)).dataset_hash
+            continue
+        folder = paths.folder / "datasets" / name
+        folder.parent.mkdir(exist_ok=True)
+        if is_large(config) and not (folder / MANIFEST).is_file():
+            hashes[name] = generate_dataset(
+                config,
+                folder,
+                paths.config.seed,
+                resources=paths.config.resources,
+                progress=progress,
+                verbose=verbose,
+            ).dataset_hash
             continue
         with progress.task(f"generate {name}") as task:
 
             def show(split: str, done: int, total: int, task: Any = task) -> None:
                 task.update(done, split=split, of=total)
 
-            folder = paths.folder / "datasets" / name
-            folder.parent.mkdir(exist_ok=True)
             respond = partial(open_responder, journal=journal_beside(paths.folder, name))
             manifest = build_dataset(config, folder, paths.config.seed, show, respond)
             hashes[name] = manifest.dataset_hash

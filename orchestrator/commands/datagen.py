@@ -25,6 +25,11 @@ app.command(
     help="Make a dataset of program abduction problems with certified answers.",
 )
 app.command(
+    "orchestrator.commands.datagen_grpo:grpo",
+    name="grpo",
+    help="Make a dataset of SAT and ABD problems to train on, as large as wanted.",
+)
+app.command(
     "orchestrator.commands.datagen_sft:sft",
     name="sft",
     help="Make SFT data of recorded evaluations.",
@@ -111,7 +116,7 @@ def make(config: DatasetConfig, out: Path, seed: int, *, as_json: bool) -> None:
     respond = partial(open_responder, journal=journal_beside(out))
     with Progress() as progress, progress.parts(f"generate {out.name}") as count:
         manifest = build_dataset(config, out, seed, count, respond)
-    print(manifest.model_dump_json() if as_json else _summary(out, manifest))
+    print(manifest.model_dump_json() if as_json else summary(out, manifest))
 
 
 def _dimacs_config(path: Path, style: str, split: str, given: dict[str, Any]) -> DimacsConfig:
@@ -142,7 +147,8 @@ def _sat_config(style: str, split: str, given: dict[str, Any]) -> SatConfig:
     return config_from(SatConfig, data, flags={"sizes": "n", "splits": "num"})
 
 
-def _summary(out: Path, manifest: Manifest) -> str:
+def summary(out: Path, manifest: Manifest) -> str:
+    """Return what a dataset is, to print."""
     rows = ", ".join(f"{name} {split.num_rows:,} rows" for name, split in manifest.splits.items())
     lines = [f"{out}: {rows}; sha256 {manifest.dataset_hash}"]
     dropped = [f"{count:,} {reason}" for reason, count in manifest.dropped.items() if count]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ TIMEOUT_S = 240.0
 class MarkedRun:
     """One session of a run. Every process that it starts inherits a mark in its environment."""
 
-    def __init__(self, *arguments: str | Path) -> None:
+    def __init__(self, *arguments: str | Path, command: Sequence[str] = ("run",)) -> None:
         self.mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", "run", *map(str, arguments)],
+            [sys.executable, "-m", "orchestrator", *command, *map(str, arguments)],
             cwd=ROOT,
             env=user_environment(**{MARK: self.mark}),
             stdin=subprocess.DEVNULL,
@@ -78,9 +78,9 @@ class MarkedRun:
 
 
 @contextmanager
-def marked_run(*arguments: str | Path) -> Iterator[MarkedRun]:
+def marked_run(*arguments: str | Path, command: Sequence[str] = ("run",)) -> Iterator[MarkedRun]:
     """Start a session; whatever becomes of it, none of its processes is left."""
-    run = MarkedRun(*arguments)
+    run = MarkedRun(*arguments, command=command)
     try:
         yield run
     finally:

@@ -8,15 +8,16 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 
+from datagen.manifest import verify_dataset
 from orchestrator.config import config_data
 from orchestrator.yaml_source import to_yaml
-from tests.command import ROOT, user_environment
+from tests.command import ROOT, clutch, succeeded, user_environment
 from tests.small_quickstart import small_quickstart
 
 pytestmark = pytest.mark.integration
@@ -103,13 +104,16 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def submit(
-    cluster: tuple[str, dict[str, str], Path], checkout: Path, *arguments: str
+    cluster: tuple[str, dict[str, str], Path],
+    checkout: Path,
+    *arguments: str,
+    command: Sequence[str] = ("run",),
 ) -> subprocess.CompletedProcess[str]:
     address, env, _ = cluster
-    command = ["ray", "job", "submit", "--address", address, "--working-dir", ".", "--"]
-    command += ["python", "-m", "orchestrator", "run", *arguments]
+    job = ["ray", "job", "submit", "--address", address, "--working-dir", ".", "--"]
+    job += ["python", "-m", "orchestrator", *command, *arguments]
     return subprocess.run(
-        command, cwd=checkout, env=env, capture_output=True, text=True, check=False, timeout=300
+        job, cwd=checkout, env=env, capture_output=True, text=True, check=False, timeout=300
     )
 
 
@@ -134,6 +138,19 @@ def test_the_quickstart_runs_as_a_job_and_uploads_the_code_alone(
     left_behind = (*PLANTED, "docs/", "tests/", "runs/", ".venv/", "data/")
     assert not [name for name in uploaded if name.startswith(left_behind)]
     assert sum(size for name, size in uploaded.items() if ".pyc" not in name) < 2**20
+
+
+def test_a_dataset_is_made_as_a_job_by_the_clusters_workers(
+    cluster: tuple[str, dict[str, str], Path], checkout: Path, tmp_path: Path
+) -> None:
+    settings = ("-n", "900", "--style", "compact", "--sat-n", "6", "--seed", "7", "--json")
+    folder = tmp_path / "shared" / "data"
+    made = ("--workers", "2", "--out", str(folder))
+    done = submit(cluster, checkout, *settings, *made, command=("datagen", "grpo"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    alone = clutch("datagen", "grpo", *settings, "--out", tmp_path / "alone")
+    wanted = json.loads(succeeded(alone))["dataset_hash"]
+    assert verify_dataset(folder).dataset_hash == wanted
 
 
 def test_a_mistake_in_a_jobs_config_fails_the_job(

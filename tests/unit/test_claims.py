@@ -1,0 +1,83 @@
+"""Claims: what eight bytes an item tell is what one process with sets would have found."""
+
+from collections import Counter
+from itertools import count
+
+import numpy as np
+import pytest
+
+from datagen.blocks import claims as claiming
+from datagen.blocks.claims import Claims, Marks
+
+
+def draw(item: int, attempt: int, space: int) -> int:
+    """The mark of an item's draw, out of a small space."""
+    return int(np.random.default_rng([item, attempt]).integers(space))
+
+
+def one_by_one(
+    num_items: int, space: int, earlier: list[set[int]]
+) -> tuple[dict[int, tuple[int, int]], Counter[str]]:
+    """Attempt and mark of each item, and the counts, as one process finds them."""
+    own: set[int] = set()
+    found, dropped = {}, Counter[str]()
+    for item in range(num_items):
+        for attempt in count():
+            mark = draw(item, attempt, space)
+            if any(mark in marks for marks in earlier):
+                dropped["leaks"] += 1
+            elif mark in own:
+                dropped["duplicates"] += 1
+            else:
+                break
+        own.add(mark)
+        found[item] = attempt, mark
+    return found, dropped
+
+
+def by_claims(
+    num_items: int, space: int, earlier: list[set[int]]
+) -> tuple[dict[int, tuple[int, int]], Counter[str], np.ndarray]:
+    marks = np.array([draw(item, 0, space) for item in range(num_items)], np.uint64)
+    sets = [Marks(np.array(sorted(own), np.uint64)) for own in earlier]
+    claims = Claims(marks, sets)
+    waiting = set(claims.losers().tolist())
+    found = {item: (0, int(mark)) for item, mark in enumerate(marks)}
+    dropped = Counter[str]()
+    while waiting:
+        item = min(waiting)
+        waiting.remove(item)
+        attempt, mark = 0, int(marks[item])
+        dropped[claims.owner(item, mark) or "duplicates"] += 1
+        for attempt in count(1):
+            mark = draw(item, attempt, space)
+            owner = claims.owner(item, mark)
+            if owner is None:
+                break
+            dropped[owner] += 1
+        robbed = claims.take(mark)
+        if robbed is not None:
+            assert robbed > item
+            waiting.add(robbed)
+        found[item] = attempt, mark
+    return found, dropped, claims.taken()
+
+
+@pytest.mark.parametrize("step", [7, 1 << 20])
+@pytest.mark.parametrize("space", [90, 200, 100_000])
+def test_losers_and_cascades_are_those_of_one_process(space, step, monkeypatch):
+    monkeypatch.setattr(claiming, "STEP", step)
+    earlier = [{3, 14, 15}, set(range(40, 52))]
+    wanted, dropped = one_by_one(70, space, earlier)
+    found, counted, taken = by_claims(70, space, earlier)
+    assert found == wanted
+    assert counted == dropped
+    assert {mark for _, mark in wanted.values()} <= set(taken.tolist())
+    if space < 1000:
+        assert dropped["leaks"] > 0 and dropped["duplicates"] > 0
+
+
+def test_marks_are_64_bits():
+    marks = Marks(np.array([0, 2**63 + 1, 2**64 - 1], np.uint64))
+    assert all(mark in marks for mark in (0, 2**63 + 1, 2**64 - 1))
+    assert 2**63 not in marks and 1 not in Marks(np.empty(0, np.uint64))
