@@ -5,7 +5,10 @@ item before it in its own split. What losers draw instead may in turn be a later
 problem: that item then loses it, too.
 """
 
-from collections.abc import Sequence
+import heapq
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,16 @@ class Marks:
         return np.asarray(self.values[places] == marks)
 
 
+@dataclass
+class Resolution:
+    """Who is without a problem, as far as is drawn; everyone else has the last that they drew."""
+
+    missing: list[int] = field(default_factory=list)
+    """Items, in order, that have lost all they drew."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Problems that were taken, as `leaks` by splits before, as `duplicates` by items before."""
+
+
 class Claims:
     """The claims of one split's items, by their indices."""
 
@@ -43,10 +56,34 @@ class Claims:
         values = self.own.values
         self._repeated = Marks(np.unique(values[1:][values[1:] == values[:-1]]))
         self._first = np.full(len(self._repeated.values), _NONE)
-        self._drawn_again: set[int] = set()
+        self._losers = self._find_losers()
 
-    def losers(self) -> NDArray[np.int64]:
-        """Return the items, in order, whose first problem is taken by another."""
+    def resolve(self, further: Mapping[int, Sequence[int]]) -> Resolution:
+        """Give each item, in order, the first of its problems that is free.
+
+        `further` are the marks that items have drawn after their first ones. Items that are
+        missing hold nothing: what they take later only adds to what is taken, so that what is lost
+        now stays lost, and whoever is missing has to draw once more, whatever the others draw.
+        """
+        found, again = Resolution(), set[int]()
+        waiting = self._losers.tolist()  # in order, and so a heap
+        while waiting:
+            index = heapq.heappop(waiting)
+            for mark in (int(self.marks[index]), *further.get(index, ())):
+                owner = self._owner(index, mark, again)
+                if owner is None:
+                    again.add(mark)
+                    robbed = self._first_item(mark)
+                    if robbed is not None:
+                        heapq.heappush(waiting, robbed)
+                    break
+                found.dropped[owner] += 1
+            else:
+                found.missing.append(index)
+        return found
+
+    def _find_losers(self) -> NDArray[np.int64]:
+        """Find the items, in order, whose first problem is taken by another."""
         found = [np.empty(0, np.int64)]
         for start in range(0, len(self.marks), STEP):
             part = np.asarray(self.marks[start : start + STEP])
@@ -60,25 +97,14 @@ class Claims:
             found.append(np.flatnonzero(lost) + start)
         return np.concatenate(found)
 
-    def owner(self, index: int, mark: int) -> str | None:
-        """Return how a problem that an item draws counts: as a leak, a duplicate, or None, free."""
+    def _owner(self, index: int, mark: int, again: Container[int]) -> str | None:
+        """How a problem that an item draws counts: as a leak, a duplicate, or None, free."""
         if any(mark in marks for marks in self.earlier):
             return "leaks"
-        if mark in self._drawn_again:
+        if mark in again:
             return "duplicates"
         first = self._first_item(mark)
         return None if first is None or first >= index else "duplicates"
-
-    def take(self, mark: int) -> int | None:
-        """Take a problem that is free, drawn again; return the later item that loses it."""
-        later = self._first_item(mark)
-        self._drawn_again.add(mark)
-        return later
-
-    def taken(self) -> NDArray[np.uint64]:
-        """Return all marks that the split has taken, sorted."""
-        drawn = np.array(sorted(self._drawn_again), np.uint64)
-        return np.sort(np.concatenate([self.own.values, drawn]))
 
     def _first_item(self, mark: int) -> int | None:
         """The first item whose first problem has this mark."""

@@ -48,6 +48,12 @@ def whole_path(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_array(path: Path, array: NDArray) -> None:
+    """Write a NumPy array, whole or not at all."""
+    with whole_path(path) as partial, partial.open("wb") as file:
+        np.save(file, array)
+
+
 def facts_path(stem: Path) -> Path:
     """Where the facts of a block lie: the block is whole if they are there."""
     return stem.with_name(stem.name + ".facts")

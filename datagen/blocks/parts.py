@@ -61,7 +61,7 @@ def draw_part(plan: BlockPlan, part: DrawBlock | RedrawBlock) -> Iterator[Drawin
             indices = np.arange(start, min(start + step, part.stop))
             yield maker.draw(part.split, indices, None, earlier)
         return
-    losers = np.load(plan.losers_path(part.task, part.split), mmap_mode="r")
+    losers = np.load(plan.losers_path(part.task, part.split, part.round), mmap_mode="r")
     lines = np.asarray(losers[part.start : part.stop])
     for index, attempt in lines.tolist():
         if attempt >= MAX_ATTEMPTS:

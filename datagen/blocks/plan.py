@@ -39,17 +39,18 @@ class DrawBlock:
 
 @dataclass(frozen=True, slots=True)
 class RedrawBlock:
-    """Draw the next problems of some items of a split: lines `start` to `stop` of its losers."""
+    """Draw the next problems of items of a split that have lost theirs: some lines of a round."""
 
     task: str
     split: str
+    round: int
     start: int
     stop: int
 
     @property
     def name(self) -> str:
         """Name of its files."""
-        return f"{self.task}.{self.split}.again-{self.start:012d}"
+        return f"{self.task}.{self.split}.again-{self.round:03d}-{self.start:012d}"
 
     @property
     def amount(self) -> int:
@@ -150,9 +151,9 @@ class BlockPlan:
         """Return where the files of a part lie, without their suffix."""
         return self.work / "parts" / part.name
 
-    def losers_path(self, task: str, split: str) -> Path:
-        """Where the items lie that lost their first problem, and the attempts to go on with."""
-        return self.work / "parts" / f"{task}.{split}.losers.npy"
+    def losers_path(self, task: str, split: str, round: int) -> Path:
+        """Where a round's losers lie, and the attempts that they go on with."""
+        return self.work / "parts" / f"{task}.{split}.losers-{round:03d}.npy"
 
     def marks_path(self, task: str, split: str) -> Path:
         """Where the marks of a split lie once all its problems are settled."""

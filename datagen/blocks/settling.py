@@ -19,18 +19,14 @@ from datagen.blocks.drawing import Chances
 from datagen.blocks.files import (
     Facts,
     read_facts,
-    read_rows,
-    rows_path,
     settled_path,
     whole_path,
+    write_array,
     write_rows,
 )
+from datagen.blocks.further import FurtherDraws
 from datagen.blocks.parts import earlier_marks
-from datagen.blocks.plan import BlockPlan, Part, RedrawBlock
-from datagen.blocks.settle import Redrawn, Settlement
-
-REDRAW_PROBLEMS = 512
-"""Items that are drawn again at a time, by one worker."""
+from datagen.blocks.plan import BlockPlan, Part
 
 
 @dataclass(frozen=True)
@@ -56,34 +52,23 @@ def settle_split(
 def _settle(
     plan: BlockPlan, task: str, split: str, make: Callable[[Sequence[Part]], None]
 ) -> Settled:
-    maker, first = plan.makers[task], _Blocks(plan, task, split)
-    earlier = earlier_marks(plan, task, split)
-    claims = Claims(first.marks(), list(earlier.values()))
-    losers = claims.losers()
-    again = _redraw_blocks(plan, task, split, losers, first)
-    make(again)
-    found = Settlement(
-        maker=maker,
-        split=split,
-        claims=claims,
-        losers=losers,
-        redrawn=_redrawn(plan, again),
-        first_attempts=first,
-        earlier=earlier,
-        dropped=Counter(duplicates=0, leaks=0),
-    )
+    first = _Blocks(plan, task, split)
+    claims = Claims(first.marks(), list(earlier_marks(plan, task, split).values()))
+    further = FurtherDraws(plan, task, split, first)
+    while (found := claims.resolve(further.marks)).missing:
+        make(further.next_round(found.missing))
+        further.read_round()
     chances = dict(first.chances)
     size = plan.block_size(task, split)
-    for number, items in groupby(found.settled(), key=lambda item: item.index // size):
+    for number, items in groupby(further.last(), key=lambda item: item.index // size):
         own = list(items)
         chances |= {item.index: item.chances for item in own if item.chances is not None}
         path = settled_path(plan.stem(plan.block(task, split, number)))
         write_rows(path, (item.rows for item in own))
-    with whole_path(plan.marks_path(task, split)) as partial, partial.open("wb") as file:
-        np.save(file, claims.taken())
-    dropped = first.dropped + found.dropped
-    for block in again:
-        dropped.update(read_facts(plan.stem(block)).dropped)
+    again = [marks[-1] for marks in further.marks.values()]
+    taken = np.sort(np.concatenate([claims.own.values, np.array(again, np.uint64)]))
+    write_array(plan.marks_path(task, split), taken)
+    dropped = first.dropped + further.dropped + found.dropped
     dropped.update(duplicates=0, leaks=0)
     return Settled(first.labels, [chances[index] for index in sorted(chances)], dropped)
 
@@ -123,33 +108,6 @@ class _Blocks(Mapping[int, int]):
             self.dropped.update(facts.dropped)
             self.chances.update(facts.chances)
         return marks
-
-
-def _redraw_blocks(
-    plan: BlockPlan, task: str, split: str, losers: NDArray[np.int64], first: Mapping[int, int]
-) -> list[RedrawBlock]:
-    """Write down who lost, and the draw that each goes on with; return it cut into blocks."""
-    attempts = np.array([first[index] + 1 for index in losers.tolist()], np.int64)
-    with whole_path(plan.losers_path(task, split)) as partial, partial.open("wb") as file:
-        np.save(file, np.stack([losers, attempts], axis=1))
-    starts = range(0, len(losers), REDRAW_PROBLEMS)
-    return [
-        RedrawBlock(task, split, start, min(start + REDRAW_PROBLEMS, len(losers)))
-        for start in starts
-    ]
-
-
-def _redrawn(plan: BlockPlan, blocks: Sequence[RedrawBlock]) -> Iterator[Redrawn]:
-    """The second problem of each loser."""
-    for block in blocks:
-        facts, stem = read_facts(plan.stem(block)), plan.stem(block)
-        each = plan.makers[block.task].rows_each(block.split)
-        (rows,) = read_rows(rows_path(stem))
-        columns = (facts.indices, facts.attempts, facts.marks)
-        items = zip(*(column.tolist() for column in columns), strict=True)
-        for place, (index, attempt, mark) in enumerate(items):
-            own = rows.slice(place * each, each)
-            yield Redrawn(index, attempt, mark, own, facts.chances.get(index))
 
 
 def _write_json(path: Path, settled: Settled) -> None:

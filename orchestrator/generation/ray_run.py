@@ -67,7 +67,7 @@ def _named(plan: BlockPlan, part: Part) -> str:
     if index is None:
         return f"{died}, but no item does it alone: memory may be short"
     if not isinstance(part, DrawBlock):
-        index = int(np.load(plan.losers_path(part.task, part.split))[index, 0])
+        index = int(np.load(plan.losers_path(part.task, part.split, part.round))[index, 0])
     return (
         f"{died}, and so does item {index} of split {part.split} ({part.task}, seed {plan.seed}) "
         f"alone: nothing was put in its place"
