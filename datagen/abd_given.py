@@ -12,7 +12,7 @@ from datagen.abd_chance import AbdChance
 from datagen.abd_config import AbdProblems
 from datagen.abd_files import Case, GivenFile
 from datagen.abd_runs import output_text, run_alone
-from datagen.abd_styles import AFFINE_CALL, AFFINE_STDIN, affine_prompt
+from datagen.abd_styles import AFFINE_CALL, AFFINE_STDIN, Wording, affine_prompt
 from datagen.cruxeval import EXPECTED_PROGRAM, cruxeval_program
 from datagen.keys import item_key, item_keys
 from datagen.proposed_inputs import InputFinder, Sample
@@ -48,7 +48,7 @@ class Certified:
     mark: int
 
     @property
-    def wording(self) -> str:
+    def wording(self) -> Wording:
         """The wording of its prompt."""
         return AFFINE_STDIN if self.program == self.case.program else AFFINE_CALL
 

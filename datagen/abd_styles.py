@@ -7,6 +7,7 @@ word, for tiny models, and fits micro programs only.
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from reward_fns.abductions import CLOSE_TAG, OPEN_TAG, input_text
 
@@ -29,9 +30,8 @@ _KNOWN = frozenset(COMPACT_WORDS)
 _OUTPUTS = frozenset(("-", ";", *(str(number) for number in range(100))))
 _TOKEN = re.compile(r"int\(input\(\)\)|map\(int,input\(\)\.split\(\)\)|\w+|//|[=!<>]=|\S")
 
-AFFINE_STDIN = """\
-You are an expert programmer. You are given a Python program and the output that it printed, and \
-you have to find out what input it read.
+_AFFINE = """\
+You are an expert programmer. You are given a Python {given}, and you have to find out {unknown}.
 
 Program:
 ```python
@@ -43,56 +43,57 @@ Expected Output:
 {output}
 ```
 
-Task: Find the data on standard input (stdin) with which the program prints the expected output.
+Task: {task}
 
-You MUST put the data within {open} {close} tags, for example:
-
-{example}
-
-I will extract only the content between these tags.
-
-Requirements for the data within the tags:
-1. One line for each line that the program reads
-2. Exactly the format in which the program reads it
-3. The raw values only: no quotes around them, no names of variables
-4. No prefixes such as "Input:" and no explanations
-
-Please analyze the program and provide the required input:"""
-
-AFFINE_CALL = """\
-You are an expert programmer. You are given a Python function and the value that it returned, and \
-you have to find out what arguments it was called with.
-
-Program:
-```python
-{program}
-```
-
-Expected Output:
-```
-{output}
-```
-
-Task: Find arguments with which a call of `f` returns the expected output.
-
-You MUST put the arguments within {open} {close} tags, for example:
+You MUST put {sought} within {open} {close} tags, for example:
 
 {example}
 
 I will extract only the content between these tags.
 
 Requirements for the data within the tags:
-1. All arguments on one line, separated by commas
-2. Each argument a Python literal, with quotes around text
-3. The arguments only: not the call itself
+{requirements}
 4. No prefixes such as "Input:" and no explanations
 
 Please analyze the program and provide the required input:"""
 
 
-def affine_prompt(program: str, output: str, example: str, wording: str = AFFINE_STDIN) -> str:
+@dataclass(frozen=True)
+class Wording:
+    """What an `affine` prompt says of one kind of program."""
+
+    given: str
+    unknown: str
+    task: str
+    sought: str
+    requirements: str
+
+
+AFFINE_STDIN = Wording(
+    given="program and the output that it printed",
+    unknown="what input it read",
+    task="Find the data on standard input (stdin) with which the program prints the expected "
+    "output.",
+    sought="the data",
+    requirements="1. One line for each line that the program reads\n"
+    "2. Exactly the format in which the program reads it\n"
+    "3. The raw values only: no quotes around them, no names of variables",
+)
+AFFINE_CALL = Wording(
+    given="function and the value that it returned",
+    unknown="what arguments it was called with",
+    task="Find arguments with which a call of `f` returns the expected output.",
+    sought="the arguments",
+    requirements="1. All arguments on one line, separated by commas\n"
+    "2. Each argument a Python literal, with quotes around text\n"
+    "3. The arguments only: not the call itself",
+)
+
+
+def affine_prompt(program: str, output: str, example: str, wording: Wording = AFFINE_STDIN) -> str:
     """Write the prompt of a problem; `example` shows the tags and must not be a solution."""
-    return wording.format(
+    return _AFFINE.format(
+        **vars(wording),
         program=program,
         output=output.rstrip("\n"),
         example=input_text(example),

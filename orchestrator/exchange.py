@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import Any
 
 import httpx2
+import stamina
 
 from orchestrator.api_key import ApiKey
 
@@ -138,8 +140,23 @@ def error_text(body: bytes) -> str:
     return error if isinstance(error, str) else text
 
 
-def wait_before_repetition(error: Exception) -> bool | float:
-    """Return whether to send a request again, or after how many seconds."""
+def repetitions(max_retries: int, retry_wait_s: float) -> Any:
+    """Return stamina's attempts at a request, for `for` and for `async for`.
+
+    CallFailed repeats a request after the wait that the service asked for, else after one that
+    doubles from `retry_wait_s`; the last attempt's is raised.
+    """
+    return stamina.retry_context(
+        on=_wait_before_repetition,
+        attempts=1 + max_retries,
+        timeout=None,
+        wait_initial=retry_wait_s,
+        wait_max=MAX_WAIT_S,
+        wait_jitter=retry_wait_s,
+    )
+
+
+def _wait_before_repetition(error: Exception) -> bool | float:
     if not isinstance(error, CallFailed) or not error.again:
         return False
     return True if error.wait_s is None else error.wait_s

@@ -20,6 +20,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestrator.config import RunConfig, config_data, config_hash
+from orchestrator.run_files import write_text
 from orchestrator.yaml_source import ConfigError
 
 MANIFEST_NAME = "run_manifest.json"
@@ -133,12 +134,7 @@ def now() -> str:
 def write_manifest(folder: Path, manifest: RunManifest) -> Path:
     """Write run_manifest.json into the run's folder, whole or not at all; returns its path."""
     path = folder / MANIFEST_NAME
-    partial = folder / (MANIFEST_NAME + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(manifest.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_text(path, manifest.model_dump_json(indent=2) + "\n")
     return path
 
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from datagen.config import PathConfig
 from datagen.dataset import build_dataset, dataset_folder, verify_dataset
@@ -228,14 +227,10 @@ def _make_datasets(paths: RunPaths, verbose: bool, progress: Progress) -> dict[s
                 verbose=verbose,
             ).dataset_hash
             continue
-        with progress.task(f"generate {name}") as task:
-
-            def show(split: str, done: int, total: int, task: Any = task) -> None:
-                task.update(done, split=split, of=total)
-
-            respond = partial(open_responder, journal=journal_beside(paths.folder, name))
-            manifest = build_dataset(config, folder, paths.config.seed, show, respond)
-            hashes[name] = manifest.dataset_hash
+        respond = partial(open_responder, journal=journal_beside(paths.folder, name))
+        with progress.parts(f"generate {name}") as count:
+            manifest = build_dataset(config, folder, paths.config.seed, count, respond)
+        hashes[name] = manifest.dataset_hash
     return hashes
 
 

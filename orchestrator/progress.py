@@ -57,6 +57,10 @@ class Task:
         self.figures = {**self.figures, **figures}
         self._show.changed(self)
 
+    def began(self, moment: float) -> None:
+        """Say when the work on it began, where that was before it was shown."""
+        self._began = moment
+
     def advance(self, count: int = 1, **figures: Figure) -> None:
         """Say that `count` more are done."""
         self.update(self.done + count, **figures)
@@ -131,13 +135,23 @@ class Progress:
     def parts(self, name: str) -> Iterator[Callable[[str, int, int], None]]:
         """Yield a `count(part, done, total)`; parts that come one after another are tasks."""
         with ExitStack() as stack:
+            stack.enter_context(self.waiting(name))
             tasks: dict[str, Task] = {}
+            told = self._clock()
 
             def count(part: str, done: int, total: int) -> None:
+                nonlocal told
+                if part in tasks and tasks[part].done >= total:
+                    return
                 if part not in tasks:
                     stack.close()
                     tasks[part] = stack.enter_context(self.task(f"{name}/{part}", total))
+                    tasks[part].began(told)
+                told = self._clock()
                 tasks[part].update(done)
+                if done >= total:
+                    stack.close()
+                    stack.enter_context(self.waiting(name))
 
             yield count
 

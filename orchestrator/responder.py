@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import stamina
-
 from datagen.abd_config import AbdProblems
 from datagen.config import DatasetConfig
 from datagen.mix_config import MixConfig
@@ -22,7 +20,7 @@ from datagen.proposal_config import ProposalsConfig
 from datagen.replies import BUDGET_SPENT, Question, Reply
 from orchestrator.api_key import ApiKey, find_api_key
 from orchestrator.chat import ChatClient
-from orchestrator.exchange import MAX_WAIT_S, CallFailed, wait_before_repetition
+from orchestrator.exchange import CallFailed, repetitions
 from orchestrator.reply_journal import ReplyJournal, reply_key
 
 MAX_FAILURES = 8
@@ -129,14 +127,7 @@ class ChatResponder:
 
     async def _with_repetitions(self, client: ChatClient, prompt: str) -> str:
         config = self.config
-        async for attempt in stamina.retry_context(
-            on=wait_before_repetition,
-            attempts=1 + config.max_retries,
-            timeout=None,
-            wait_initial=config.retry_wait_s,
-            wait_max=MAX_WAIT_S,
-            wait_jitter=config.retry_wait_s,
-        ):
+        async for attempt in repetitions(config.max_retries, config.retry_wait_s):
             with attempt:
                 if self.num_calls >= config.max_calls:
                     raise _BudgetSpent

@@ -5,13 +5,14 @@ machine. A file that is missing reads as empty: what is not there is reported as
 """
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+
+from datagen.whole_file import whole_file
 
 Row = dict[str, Any]
 
@@ -126,13 +127,9 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 beside `path` and rename it there: a reader never sees half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Write `text` as UTF-8, whole or not at all, in place of any other file."""
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def _newest(rows: Iterator[Row]) -> tuple[Row, ...]:

@@ -8,17 +8,15 @@ on rows with the columns `task` and `env` (`{"program", "expected_output"}` as a
 import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
 from reward_fns.abductions import extract_input, has_unclosed_input, same_output
-from reward_fns.answers import completion_text
 from reward_fns.program_runs import Outcome, run_all
+from reward_fns.protocol import reward_of
 from reward_fns.records import Score
 
 TASK = "abd"
 _CORRECT, _NO_INPUT = Score(1.0, "correct"), Score(0.0, "no_input")
 _UNSCORED = Score(None, "sandbox")
-_OTHER_TASK = Score(None, "other_task")
 
 Judge = Callable[[str, str, Outcome], Score]
 """Judges a run by (completion, expected output, outcome)."""
@@ -57,46 +55,16 @@ def score_abd_affine_batch(completions: Sequence[str], envs: Sequence[str]) -> l
     ]
 
 
-def abd_reward_fn(
-    prompts: Any = None,
-    completions: Sequence[Any] = (),
-    completion_ids: Any = None,
-    trainer_state: Any = None,
-    *,
-    task: Sequence[str] | None = None,
-    env: Sequence[str] = (),
-    **columns: Any,
-) -> list[float | None]:
+@reward_of(TASK)
+def abd_reward_fn(completions: Sequence[str], envs: Sequence[str]) -> list[Score]:
     """Reward completions by `score_abd`, in TRL's protocol: None for other tasks."""
-    return _rewards(score_abd_batch, completions, task, env)
+    return score_abd_batch(completions, envs)
 
 
-def abd_affine_reward_fn(
-    prompts: Any = None,
-    completions: Sequence[Any] = (),
-    completion_ids: Any = None,
-    trainer_state: Any = None,
-    *,
-    task: Sequence[str] | None = None,
-    env: Sequence[str] = (),
-    **columns: Any,
-) -> list[float | None]:
+@reward_of(TASK)
+def abd_affine_reward_fn(completions: Sequence[str], envs: Sequence[str]) -> list[Score]:
     """Reward completions by `score_abd_affine`, in TRL's protocol."""
-    return _rewards(score_abd_affine_batch, completions, task, env)
-
-
-def _rewards(
-    score_batch: Callable[[Sequence[str], Sequence[str]], list[Score]],
-    completions: Sequence[Any],
-    task: Sequence[str] | None,
-    env: Sequence[str],
-) -> list[float | None]:
-    """Score the rows of this task; a data set without a `task` column is all of this task."""
-    tasks = [TASK] * len(completions) if task is None else task
-    rows = list(zip(completions, tasks, env, strict=True))
-    own = [(completion_text(c), payload) for c, name, payload in rows if name == TASK]
-    scores = iter(score_batch([text for text, _ in own], [payload for _, payload in own]))
-    return [(next(scores) if name == TASK else _OTHER_TASK).value for _, name, _ in rows]
+    return score_abd_affine_batch(completions, envs)
 
 
 def _scores(judge: Judge, completions: Sequence[str], envs: Sequence[str]) -> list[Score]:

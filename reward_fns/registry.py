@@ -11,6 +11,7 @@ from reward_fns.abd import (
     score_abd_affine_batch,
     score_abd_batch,
 )
+from reward_fns.protocol import RewardFn, ScoreBatch
 from reward_fns.records import Problem, Score
 from reward_fns.sat import (
     sat_affine_reward_fn,
@@ -29,8 +30,8 @@ class Reward:
     name: str
     task: str
     score: Callable[[str, str], Score]
-    reward_fn: Callable[..., list[float | None]]
-    score_batch: Callable[[Sequence[str], Sequence[str]], list[Score]] | None = None
+    reward_fn: RewardFn
+    score_batch: ScoreBatch | None = None
     """Scores many at once, where that is more than one after another."""
 
     def score_all(self, completions: Sequence[str], envs: Sequence[str]) -> list[Score]:

@@ -6,12 +6,12 @@ and `env` (`{"num_vars", "k", "clauses", "satisfiable"}` as a JSON string).
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from typing import Any
 
-from reward_fns.answers import completion_text, final_answer
+from reward_fns.answers import final_answer
 from reward_fns.assignments import UNSAT, read_assignment
 from reward_fns.formulas import parse_env
+from reward_fns.protocol import reward_of
 from reward_fns.records import Score
 
 TASK = "sat"
@@ -48,67 +48,34 @@ def score_sat_affine(completion: str, env: str) -> Score:
     return _judge_affine(parse_env(env), completion)
 
 
-def sat_reward_fn(
-    prompts: Any = None,
-    completions: Sequence[Any] = (),
-    completion_ids: Any = None,
-    trainer_state: Any = None,
-    *,
-    task: Sequence[str] | None = None,
-    env: Sequence[str] = (),
-    **columns: Any,
-) -> list[float | None]:
+@reward_of(TASK)
+def sat_reward_fn(completions: Sequence[str], envs: Sequence[str]) -> list[Score]:
     """Reward completions by `score_sat`, in TRL's protocol: None for other tasks."""
-    return _rewards(_judge, completions, task, env)
+    return _score_all(_judge, completions, envs)
 
 
-def sat_fraction_reward_fn(
-    prompts: Any = None,
-    completions: Sequence[Any] = (),
-    completion_ids: Any = None,
-    trainer_state: Any = None,
-    *,
-    task: Sequence[str] | None = None,
-    env: Sequence[str] = (),
-    **columns: Any,
-) -> list[float | None]:
+@reward_of(TASK)
+def sat_fraction_reward_fn(completions: Sequence[str], envs: Sequence[str]) -> list[Score]:
     """Reward completions by `score_sat_fraction`, in TRL's protocol."""
-    return _rewards(_judge_fraction, completions, task, env)
+    return _score_all(_judge_fraction, completions, envs)
 
 
-def sat_affine_reward_fn(
-    prompts: Any = None,
-    completions: Sequence[Any] = (),
-    completion_ids: Any = None,
-    trainer_state: Any = None,
-    *,
-    task: Sequence[str] | None = None,
-    env: Sequence[str] = (),
-    **columns: Any,
-) -> list[float | None]:
+@reward_of(TASK)
+def sat_affine_reward_fn(completions: Sequence[str], envs: Sequence[str]) -> list[Score]:
     """Reward completions by `score_sat_affine`, in TRL's protocol."""
-    return _rewards(_judge_affine, completions, task, env)
+    return _score_all(_judge_affine, completions, envs)
 
 
-def _rewards(
-    judge: Callable[[Any, str], Score],
-    completions: Sequence[Any],
-    task: Sequence[str] | None,
-    env: Sequence[str],
-) -> list[float | None]:
-    """Judge each row of this task; a data set without a `task` column is all of this task."""
-    tasks = repeat(TASK, len(completions)) if task is None else task
-    rewards: list[float | None] = []
+def _score_all(
+    judge: Callable[[Any, str], Score], completions: Sequence[str], envs: Sequence[str]
+) -> list[Score]:
+    scores: list[Score] = []
     formula = last = None
-    for completion, name, payload in zip(completions, tasks, env, strict=True):
-        if name != TASK:
-            rewards.append(None)
-            continue
+    for completion, payload in zip(completions, envs, strict=True):
         if payload is not last:  # the completions of a group share their row's env
             formula, last = parse_env(payload), payload
-        text = completion if type(completion) is str else completion_text(completion)
-        rewards.append(judge(formula, text).value)
-    return rewards
+        scores.append(judge(formula, completion))
+    return scores
 
 
 def _judge(formula: Any, completion: str) -> Score:

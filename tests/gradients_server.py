@@ -10,13 +10,14 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
+
+from tests.serving import serving
 
 KEY = "gradients-test-key-0123456789"
 REQUIRED = {
@@ -238,15 +239,6 @@ class Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-@contextmanager
-def gradients_server() -> Iterator[GradientsServer]:
+def gradients_server() -> AbstractContextManager[GradientsServer]:
     """Serve until the block ends."""
-    server = GradientsServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(GradientsServer())

@@ -30,11 +30,11 @@ class SourceInfo(Record):
     uri: str
     """Where it was read, as it was written."""
     name: str
-    generator: str | None
-    """None for traces that came without a manifest."""
-    generator_version: str | None
-    seed: int | None
-    config_hash: str | None
+    generator: str | None = None
+    """None for traces that came without a manifest, as the three that follow."""
+    generator_version: str | None = None
+    seed: int | None = None
+    config_hash: str | None = None
     sha256: str
     """The dataset's hash, or that of the file of traces."""
     via: tuple[Via, ...] = ()

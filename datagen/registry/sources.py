@@ -24,19 +24,7 @@ class DatasetSource:
     @property
     def infos(self) -> tuple[SourceInfo, ...]:
         """The dataset."""
-        made = self.manifest
-        return (
-            SourceInfo(
-                kind=self.kind,
-                uri=self.uri,
-                name=made.name,
-                generator=made.generator,
-                generator_version=made.generator_version,
-                seed=made.seed,
-                config_hash=made.config_hash,
-                sha256=made.dataset_hash,
-            ),
-        )
+        return (_info(self.kind, self.uri, self.manifest, self.manifest.dataset_hash),)
 
     def rows(self) -> Iterator[SourcedRow]:
         """Yield the rows of all splits, each file checked first."""
@@ -107,29 +95,23 @@ class VersionSource:
 
 def traces_folder(folder: Path, manifest: TracesManifest, uri: str) -> TracesSource:
     """Return a folder of traces as a source."""
-    info = SourceInfo(
-        kind="traces",
+    return TracesSource(folder / TRACES_FILE, _info("traces", uri, manifest, manifest.sha256))
+
+
+def traces_file(path: Path, uri: str) -> TracesSource:
+    """Return a JSONL file of traces as a source."""
+    info = SourceInfo(kind="traces", uri=uri, name=path.stem, sha256=file_sha256(path))
+    return TracesSource(path, info)
+
+
+def _info(kind: Kind, uri: str, manifest: Manifest | TracesManifest, sha256: str) -> SourceInfo:
+    return SourceInfo(
+        kind=kind,
         uri=uri,
         name=manifest.name,
         generator=manifest.generator,
         generator_version=manifest.generator_version,
         seed=manifest.seed,
         config_hash=manifest.config_hash,
-        sha256=manifest.sha256,
+        sha256=sha256,
     )
-    return TracesSource(folder / TRACES_FILE, info)
-
-
-def traces_file(path: Path, uri: str) -> TracesSource:
-    """Return a JSONL file of traces as a source."""
-    info = SourceInfo(
-        kind="traces",
-        uri=uri,
-        name=path.stem,
-        generator=None,
-        generator_version=None,
-        seed=None,
-        config_hash=None,
-        sha256=file_sha256(path),
-    )
-    return TracesSource(path, info)

@@ -10,22 +10,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
-import stamina
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.api_key import ApiKey
 from orchestrator.exchange import (
     BUSY,
-    MAX_WAIT_S,
     REFUSED,
     Answer,
     CallFailed,
     error_text,
     exchange,
     open_client,
+    repetitions,
     retry_after_s,
     shown,
-    wait_before_repetition,
 )
 from orchestrator.gradients.settings import ApiSettings
 
@@ -201,14 +199,7 @@ class Api:
     def _repeated(self, attempt: Callable[[], Made], method: str, path: str) -> Made:
         settings = self.settings
         try:
-            for each in stamina.retry_context(
-                on=wait_before_repetition,
-                attempts=1 + settings.max_retries,
-                timeout=None,
-                wait_initial=settings.retry_wait_s,
-                wait_max=MAX_WAIT_S,
-                wait_jitter=settings.retry_wait_s,
-            ):
+            for each in repetitions(settings.max_retries, settings.retry_wait_s):
                 with each:
                     return attempt()
         except CallFailed as failure:

@@ -10,7 +10,7 @@ import resource
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from reward_fns.sandbox import Limits, Sandbox
@@ -107,19 +107,14 @@ def _resident(pid: int) -> int:
 
 
 def main() -> None:
-    """Soak, and print what is left."""
+    """Soak in a process of its own, and print what is left as a line of JSON."""
     os.environ["CLUTCH_TEST_SECRET"] = SECRET
     with tempfile.TemporaryDirectory() as folder:
         scene = Scene(Path(folder))
         soaked = soak(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000, scene)
         scene.close()
-    before, after = soaked.before, soaked.after
-    print(f"{soaked.num_runs} runs in {soaked.wall_s:.0f} s; wrong: {soaked.wrong}")
-    print(f"processes {before.processes} -> {after.processes}")
-    print(f"descriptors {before.descriptors} -> {after.descriptors}")
-    print(f"client {before.client_bytes / 1e6:.2f} -> {after.client_bytes / 1e6:.2f} MB")
-    print(f"servers {before.server_bytes / 1e6:.2f} -> {after.server_bytes / 1e6:.2f} MB")
-    print(f"processes after closing: {children_of(os.getpid())}")
+    closed = {"processes_after_closing": children_of(os.getpid())}
+    print(json.dumps(asdict(soaked) | closed))
 
 
 if __name__ == "__main__":

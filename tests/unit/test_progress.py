@@ -118,11 +118,29 @@ def test_parts_are_tasks_one_after_another() -> None:
         for part, total in (("train", 3), ("test", 2)):
             for done in range(total + 1):
                 count(part, done, total)
+        count("test", 2, 2)
     lines = [pairs(line) for line in out.getvalue().splitlines()]
     assert [(line["task"], line["done"], line["total"]) for line in lines] == [
         ("generate main/train", "3", "3"),
         ("generate main/test", "2", "2"),
     ]
+
+
+def test_a_part_is_timed_from_the_end_of_the_one_before() -> None:
+    out, clock = io.StringIO(), Clock()
+    with Progress(out, clock=clock) as progress, progress.parts("generate main") as count:
+        for part, num_s in (("train", 2), ("test", 10)):
+            clock.now += num_s
+            count(part, 20, 20)
+    lines = [pairs(line) for line in out.getvalue().splitlines()]
+    assert [line["rate_per_s"] for line in lines] == ["10", "2"]
+
+
+def test_what_parts_are_for_is_named_before_the_first_is_known() -> None:
+    out = io.StringIO()
+    with Progress(out, interval_s=0.005) as progress, progress.parts("generate main"):
+        line = wait_for(out, "waiting_for")
+    assert pairs(line)["waiting_for"] == "generate main"
 
 
 def test_lines_of_many_threads_are_never_mixed() -> None:

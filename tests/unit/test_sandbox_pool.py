@@ -1,6 +1,7 @@
 """The pool: batches, deadlines, threads, forks, and servers that die."""
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -204,6 +205,7 @@ def test_many_threads_share_a_pool(sandbox: Sandbox) -> None:
 
 
 def test_closing_leaves_no_process_and_no_descriptor() -> None:
+    gc.collect()
     descriptors = set(os.listdir("/proc/self/fd"))
     sandbox = Sandbox(2)
     sandbox.run_many([(SLEEPY, "1")] * 4)
@@ -211,7 +213,7 @@ def test_closing_leaves_no_process_and_no_descriptor() -> None:
     sandbox.close()
     sandbox.close()
     assert servers() == []
-    assert set(os.listdir("/proc/self/fd")) == descriptors
+    assert set(os.listdir("/proc/self/fd")) <= descriptors  # another test's may have gone
     with pytest.raises(SandboxError, match="this sandbox is closed"):
         sandbox.run(ECHO, "1")
 
