@@ -4,11 +4,11 @@
 
 Everything is measured up to the dataset on disk (draw, claim, Parquet, fsync, hashes, manifest) on
 a Ray that is up and whose workers are warm: 1,000,000 SAT rows (n=20, k=3) and 20,000 ABD rows
-(level easy), with shards of 65,536 and 2,048 rows. Scaling compares one worker with two, in turns,
-on a quarter of that; the driver has the other core beside a single worker. Memory is the largest
-sum of proportional set sizes, each half a second, of the driver and the workers (Ray's own servers
-are left out), for the whole and for a quarter: it may not grow but by eight bytes a row. Rates are
-by the wall clock: nothing else may run. What is not covered: several nodes, shared disks.
+(level easy), with shards of 65,536 and 2,048 rows. Scaling compares one worker with two, in turns;
+the driver has the other core beside a single worker. Memory is the largest sum of proportional set
+sizes, each half a second, of the driver and the workers (Ray's own servers are left out), for the
+whole and for a quarter: it may not grow but by eight bytes a row. Rates are by the wall clock:
+nothing else may run. What is not covered: several nodes, shared disks.
 """
 
 import os
@@ -73,10 +73,13 @@ class Measured:
 
 
 @contextmanager
-def sampled_memory() -> Iterator[list[int]]:
+def sampled_memory(wanted: bool) -> Iterator[list[int]]:
     """Collect, each half a second, the bytes of this process and of Ray's workers."""
     samples: list[int] = []
     ended = threading.Event()
+    if not wanted:  # looking takes time, too
+        yield samples
+        return
 
     def sample() -> None:
         while not ended.wait(0.5):
@@ -111,10 +114,12 @@ def _pss(process: psutil.Process) -> int:
         return 0
 
 
-def measure(case: Case, num_rows: int, workers: int, seed: int) -> Measured:
-    """Make a dataset of so many rows, and forget it."""
+def measure(
+    case: Case, num_rows: int, workers: int, seed: int, *, memory: bool = False
+) -> Measured:
+    """Make a dataset of so many rows, and forget it; memory is measured only if asked for."""
     sizes = {case.task: case.block_problems} if case.block_problems else None
-    with tempfile.TemporaryDirectory() as folder, sampled_memory() as samples:
+    with tempfile.TemporaryDirectory() as folder, sampled_memory(memory) as samples:
         began = time.perf_counter()
         build_in_blocks(
             case.config(num_rows), Path(folder) / "d", seed, RayRun(workers), block_problems=sizes
@@ -125,21 +130,21 @@ def measure(case: Case, num_rows: int, workers: int, seed: int) -> Measured:
 
 def scaling(case: Case, repeats: int) -> dict[str, Any]:
     """One worker and two, in turns."""
-    rows, part = {1: [], 2: []}, case.num_rows // 4
+    rows: dict[int, list[float]] = {1: [], 2: []}
     for repeat in range(repeats):
         for workers in (1, WORKERS):
-            rows[workers].append(measure(case, part, workers, seed=repeat).rows_per_s)
+            rows[workers].append(measure(case, case.num_rows, workers, seed=repeat).rows_per_s)
     ratios = [two / one for one, two in zip(rows[1], rows[2], strict=True)]
     ours, peer = statistics.median(rows[2]), statistics.median(rows[1])
-    name = f"{case.task}, {part:,} rows: 2 workers against 1"
+    name = f"{case.task}, {case.num_rows:,} rows: 2 workers against 1"
     print(f"{name}: {ours:,.0f} against {peer:,.0f} rows/s, {statistics.median(ratios):.2f}x")
     return result(name, ours, peer, "rows/s", ratios, "wall")
 
 
 def whole(case: Case) -> list[dict[str, Any]]:
     """A quarter of the rows and all of them, with two workers."""
-    few = measure(case, case.num_rows // 4, WORKERS, seed=0)
-    many = measure(case, case.num_rows, WORKERS, seed=0)
+    few = measure(case, case.num_rows // 4, WORKERS, seed=0, memory=True)
+    many = measure(case, case.num_rows, WORKERS, seed=0, memory=True)
     sizes = f"{case.num_rows:,} rows against {case.num_rows // 4:,}"
     print(
         f"{case.task}, {sizes}, 2 workers: {many.rows_per_s:,.0f} against {few.rows_per_s:,.0f} "

@@ -17,7 +17,7 @@ from datagen.blocks.drawing import Chances, Drawing
 from datagen.draw import claim_order
 from datagen.source import Baselines
 
-BLOCK_PROBLEMS = 512
+BLOCK_PROBLEMS = 1024
 
 
 @dataclass(frozen=True)

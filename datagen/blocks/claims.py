@@ -7,8 +7,9 @@ problem: that item then loses it, too.
 
 import heapq
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,16 @@ class Marks:
         return np.asarray(self.values[places] == marks)
 
 
+class Draw(NamedTuple):
+    """A problem that an item has drawn, and who had it before any item drew again."""
+
+    mark: int
+    leaks: bool
+    """Whether a split before has taken it."""
+    first: int
+    """The first item of the split whose first problem it is; a number above all where none is."""
+
+
 @dataclass
 class Resolution:
     """Who is without a problem, as far as is drawn; everyone else has the last that they drew."""
@@ -53,67 +64,71 @@ class Claims:
         self.marks = marks
         self.earlier = earlier
         self.own = Marks(np.sort(marks))
-        values = self.own.values
-        self._repeated = Marks(np.unique(values[1:][values[1:] == values[:-1]]))
-        self._first = np.full(len(self._repeated.values), _NONE)
-        self._losers = self._find_losers()
+        losers = self._losers()
+        drawn = self.look_up(np.asarray(marks[losers]))
+        self._lost = dict(zip(losers.tolist(), drawn, strict=True))
 
-    def resolve(self, further: Mapping[int, Sequence[int]]) -> Resolution:
+    def look_up(self, marks: NDArray[np.uint64]) -> list[Draw]:
+        """Tell of problems that are drawn, whose marks these are, who has them."""
+        leaks = self._leaks(marks)
+        firsts = np.full(len(marks), _NONE)
+        values, places = np.unique(marks[self.own.among(marks)], return_inverse=True)
+        if len(values):
+            found = np.full(len(values), _NONE)
+            for start in range(0, len(self.marks), STEP):
+                part = np.asarray(self.marks[start : start + STEP])
+                again = np.flatnonzero(Marks(values).among(part))
+                np.minimum.at(found, np.searchsorted(values, part[again]), again + start)
+            firsts[self.own.among(marks)] = found[places]
+        columns = (marks.tolist(), leaks.tolist(), firsts.tolist())
+        return [Draw(*row) for row in zip(*columns, strict=True)]
+
+    def resolve(self, further: Mapping[int, Sequence[Draw]]) -> Resolution:
         """Give each item, in order, the first of its problems that is free.
 
-        `further` are the marks that items have drawn after their first ones. Items that are
-        missing hold nothing: what they take later only adds to what is taken, so that what is lost
-        now stays lost, and whoever is missing has to draw once more, whatever the others draw.
+        `further` is what items have drawn after their first problem. Items that are missing hold
+        nothing: what they take later only adds to what is taken, so that what is lost now stays
+        lost, and whoever is missing has to draw once more, whatever the others draw.
         """
         found, again = Resolution(), set[int]()
-        waiting = self._losers.tolist()  # in order, and so a heap
+        waiting = sorted(self._lost)  # in order, and so a heap
         while waiting:
             index = heapq.heappop(waiting)
-            for mark in (int(self.marks[index]), *further.get(index, ())):
-                owner = self._owner(index, mark, again)
-                if owner is None:
-                    again.add(mark)
-                    robbed = self._first_item(mark)
-                    if robbed is not None:
-                        heapq.heappush(waiting, robbed)
+            first = self._lost.get(index)
+            found.dropped["leaks" if first and first.leaks else "duplicates"] += 1
+            for draw in further.get(index, ()):
+                if draw.leaks:
+                    found.dropped["leaks"] += 1
+                elif draw.mark in again or draw.first < index:
+                    found.dropped["duplicates"] += 1
+                else:
+                    again.add(draw.mark)
+                    if draw.first != _NONE:
+                        heapq.heappush(waiting, draw.first)
                     break
-                found.dropped[owner] += 1
             else:
                 found.missing.append(index)
         return found
 
-    def _find_losers(self) -> NDArray[np.int64]:
+    def _leaks(self, marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Tell of each mark whether a split before has taken it."""
+        leaks = np.zeros(len(marks), np.bool_)
+        for taken in self.earlier:
+            leaks |= taken.among(marks)
+        return leaks
+
+    def _losers(self) -> NDArray[np.int64]:
         """Find the items, in order, whose first problem is taken by another."""
+        values = self.own.values
+        repeated = Marks(np.unique(values[1:][values[1:] == values[:-1]]))
+        firsts = np.full(len(repeated.values), _NONE)
         found = [np.empty(0, np.int64)]
         for start in range(0, len(self.marks), STEP):
             part = np.asarray(self.marks[start : start + STEP])
-            lost = np.zeros(len(part), np.bool_)
-            for marks in self.earlier:
-                lost |= marks.among(part)
-            again = np.flatnonzero(self._repeated.among(part))
-            numbers = np.searchsorted(self._repeated.values, part[again])
-            np.minimum.at(self._first, numbers, again + start)
-            lost[again] |= self._first[numbers] != again + start
+            lost = self._leaks(part)
+            again = np.flatnonzero(repeated.among(part))
+            numbers = np.searchsorted(repeated.values, part[again])
+            np.minimum.at(firsts, numbers, again + start)
+            lost[again] |= firsts[numbers] != again + start
             found.append(np.flatnonzero(lost) + start)
         return np.concatenate(found)
-
-    def _owner(self, index: int, mark: int, again: Container[int]) -> str | None:
-        """How a problem that an item draws counts: as a leak, a duplicate, or None, free."""
-        if any(mark in marks for marks in self.earlier):
-            return "leaks"
-        if mark in again:
-            return "duplicates"
-        first = self._first_item(mark)
-        return None if first is None or first >= index else "duplicates"
-
-    def _first_item(self, mark: int) -> int | None:
-        """The first item whose first problem has this mark."""
-        if mark in self._repeated:
-            return int(self._first[np.searchsorted(self._repeated.values, np.uint64(mark))])
-        if mark not in self.own:
-            return None
-        for start in range(0, len(self.marks), STEP):
-            places = np.flatnonzero(self.marks[start : start + STEP] == np.uint64(mark))
-            if len(places):
-                return start + int(places[0])
-        raise AssertionError(f"mark {mark} is not where it was")

@@ -1,7 +1,7 @@
 """What the items of a split draw once they have lost their first problem, in rounds.
 
 All that are known to need another problem draw it together, cut into blocks for the workers, until
-no item is without one. Memory: a mark and an attempt for each, no rows.
+no item is without one. Memory: a mark and a few numbers for each, no rows.
 """
 
 from collections import Counter
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from datagen.blocks.claims import Claims, Draw
 from datagen.blocks.drawing import Chances
 from datagen.blocks.files import read_facts, read_rows, rows_path, write_array
 from datagen.blocks.plan import BlockPlan, RedrawBlock
@@ -35,10 +36,11 @@ class FurtherDraws:
     plan: BlockPlan
     task: str
     split: str
+    claims: Claims
     first_attempts: Mapping[int, int]
     """Which draw an item's first problem is, for any item."""
-    marks: dict[int, list[int]] = field(default_factory=dict)
-    """By item, in the order of its draws."""
+    draws: dict[int, list[Draw]] = field(default_factory=dict)
+    """By item, in order."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Draws of all rounds that made no problem."""
     _rounds: list[list[int]] = field(default_factory=list)
@@ -58,10 +60,10 @@ class FurtherDraws:
         for block in self._blocks(len(self._rounds) - 1):
             facts = read_facts(self.plan.stem(block))
             self.dropped.update(facts.dropped)
-            columns = (facts.indices, facts.attempts, facts.marks)
-            for index, attempt, mark in zip(*(c.tolist() for c in columns), strict=True):
-                self._attempts[index] = attempt
-                self.marks.setdefault(index, []).append(mark)
+            items = facts.indices.tolist()
+            self._attempts.update(zip(items, facts.attempts.tolist(), strict=True))
+            for index, draw in zip(items, self.claims.look_up(facts.marks), strict=True):
+                self.draws.setdefault(index, []).append(draw)
 
     def last(self) -> Iterator[Redrawn]:
         """Yield the last problem that each item has drawn, in order of the items."""

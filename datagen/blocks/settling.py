@@ -54,8 +54,8 @@ def _settle(
 ) -> Settled:
     first = _Blocks(plan, task, split)
     claims = Claims(first.marks(), list(earlier_marks(plan, task, split).values()))
-    further = FurtherDraws(plan, task, split, first)
-    while (found := claims.resolve(further.marks)).missing:
+    further = FurtherDraws(plan, task, split, claims, first)
+    while (found := claims.resolve(further.draws)).missing:
         make(further.next_round(found.missing))
         further.read_round()
     chances = dict(first.chances)
@@ -65,7 +65,7 @@ def _settle(
         chances |= {item.index: item.chances for item in own if item.chances is not None}
         path = settled_path(plan.stem(plan.block(task, split, number)))
         write_rows(path, (item.rows for item in own))
-    again = [marks[-1] for marks in further.marks.values()]
+    again = [draws[-1].mark for draws in further.draws.values()]
     taken = np.sort(np.concatenate([claims.own.values, np.array(again, np.uint64)]))
     write_array(plan.marks_path(task, split), taken)
     dropped = first.dropped + further.dropped + found.dropped

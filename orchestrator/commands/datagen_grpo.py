@@ -85,7 +85,7 @@ def grpo(
         The job fails if more than this share of a task's draws make no problem.
     workers
         Workers of Ray Data, each on one CPU: all CPUs by default where there are 200,000 SAT or
-        10,000 ABD problems or more, and none, but this process, for fewer.
+        50,000 ABD problems or more, and none, but this process, for fewer.
     validate
         Certify every row: answers by the reward functions, no duplicate, no leak, its formats.
     upload

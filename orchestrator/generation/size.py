@@ -6,7 +6,7 @@ from typing import TypeGuard
 from datagen.blocks.plan import BlockPlan, can_be_cut
 from datagen.config import AbdConfig, DatasetConfig, DimacsConfig, MixConfig, PathConfig, SatConfig
 
-LARGE = {"sat": 200_000, "abd": 10_000}
+LARGE = {"sat": 200_000, "abd": 50_000}
 """As many problems of a task take one process longer than it takes Ray to start."""
 
 

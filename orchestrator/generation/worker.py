@@ -15,7 +15,7 @@ from typing import Literal
 import pyarrow as pa
 import stamina
 
-from datagen.blocks.parts import Outcome, draw_part, make_part
+from datagen.blocks.parts import Outcome, draw_part, found_part, make_part
 from datagen.blocks.plan import BlockPlan, DrawBlock, Part, RedrawBlock
 from orchestrator.failures import PLAIN_FAILURES, GenerationFailed, is_user_mistake
 from reward_fns.sandbox import SandboxError, configure_sandbox
@@ -47,7 +47,9 @@ class Told:
 
 
 def work(plan: BlockPlan, part: Part) -> Told:
-    """Make a part in this process, unless that has killed its worker too often."""
+    """Make a part in this process, unless it is there, or has killed its worker too often."""
+    if found := found_part(plan, part):
+        return Told(found.amount, json.dumps(found.dropped))
     starts = starts_path(plan, part)
     if not starts_again(starts):
         return Told(kind="deadly")

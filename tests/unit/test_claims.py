@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from datagen.blocks import claims as claiming
-from datagen.blocks.claims import Claims, Marks
+from datagen.blocks.claims import Claims, Draw, Marks
 
 
 def draw(item: int, attempt: int, space: int) -> int:
@@ -41,17 +41,18 @@ def by_claims(
     marks = np.array([draw(item, 0, space) for item in range(num_items)], np.uint64)
     sets = [Marks(np.array(sorted(own), np.uint64)) for own in earlier]
     claims = Claims(marks, sets)
-    further: dict[int, list[int]] = {}
+    further: dict[int, list[Draw]] = {}
     rounds = 0
     while missing := (found := claims.resolve(further)).missing:
         assert missing == sorted(missing)
         rounds += 1
         for item in missing:
             drawn = further.setdefault(item, [])
-            drawn.append(draw(item, len(drawn) + 1, space))
+            mark = draw(item, len(drawn) + 1, space)
+            drawn += claims.look_up(np.array([mark], np.uint64))
     assert rounds < 40
     final = {item: (0, int(mark)) for item, mark in enumerate(marks)}
-    final |= {item: (len(drawn), drawn[-1]) for item, drawn in further.items()}
+    final |= {item: (len(drawn), drawn[-1].mark) for item, drawn in further.items()}
     return final, found.dropped
 
 

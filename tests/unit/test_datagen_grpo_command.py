@@ -70,7 +70,7 @@ def test_a_mistake_is_told_in_one_line(flags, message, tmp_path, capsys, monkeyp
 
 
 @pytest.mark.parametrize(("num_sat", "num_abd", "large"), [
-    (199_999, 0, False), (200_000, 0, True), (0, 10_000, True), (100_000, 5_000, True),
+    (199_999, 0, False), (200_000, 0, True), (0, 50_000, True), (100_000, 25_000, True),
     (50_000, 5_000, False),
 ])  # fmt: skip
 def test_what_takes_longer_than_ray_to_start_is_large(num_sat, num_abd, large) -> None:
