@@ -5,9 +5,9 @@ so that the same call, after any end of the one before, goes on and ends in the 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from datagen.blocks.parts import Outcome, found_part, read_shard_info
@@ -109,8 +109,8 @@ class _Build:
         for task, split in places:
             if (task, split) in waiting:
                 self._make(f"draw {split} {task}", self._blocks((task, split)))
-            again = partial(self._make, f"draw {split} {task} again")
-            settled[task, split] = settle_split(self.plan, task, split, again)
+            with self._rounds(f"draw {split} {task} again") as make:
+                settled[task, split] = settle_split(self.plan, task, split, make)
         return settled
 
     def _blocks(self, place: tuple[str, str]) -> list[Part]:
@@ -130,6 +130,30 @@ class _Build:
 
     def _make(self, step: str, parts: Sequence[Part]) -> None:
         """Make those of the parts that are not there."""
+        missing, num_done = self._missing(parts)
+        if missing:
+            total = num_done + sum(part.amount for part in missing)
+            with self.steps(step, total, num_done) as update:
+                self._run(missing, num_done, update)
+
+    @contextmanager
+    def _rounds(self, step: str) -> Iterator[Callable[[Sequence[Part]], None]]:
+        """Yield what makes parts round by round: one step, however many rounds it takes."""
+        num_done, update = 0, None
+        with ExitStack() as stack:
+
+            def make(parts: Sequence[Part]) -> None:
+                nonlocal num_done, update
+                missing, found = self._missing(parts)
+                num_done += found
+                if missing:
+                    update = update or stack.enter_context(self.steps(step, None, num_done))
+                    num_done = self._run(missing, num_done, update)
+
+            yield make
+
+    def _missing(self, parts: Sequence[Part]) -> tuple[list[Part], int]:
+        """The parts that are not there, and how much the others are."""
         missing, num_done = [], 0
         for part in parts:
             outcome = found_part(self.plan, part)
@@ -138,18 +162,19 @@ class _Build:
             else:
                 num_done += outcome.amount
                 self._count(part, outcome)
-        if not missing:
-            return
-        total = num_done + sum(part.amount for part in missing)
-        with self.steps(step, total, num_done) as update:
+        return missing, num_done
 
-            def done(part: Part, outcome: Outcome) -> None:
-                nonlocal num_done
-                num_done += outcome.amount
-                update(num_done)
-                self._count(part, outcome)
+    def _run(self, parts: Sequence[Part], num_done: int, update: Callable[[int], None]) -> int:
+        """Make parts; return how much is done with them."""
 
-            self.run(self.plan, missing, done)
+        def done(part: Part, outcome: Outcome) -> None:
+            nonlocal num_done
+            num_done += outcome.amount
+            update(num_done)
+            self._count(part, outcome)
+
+        self.run(self.plan, parts, done)
+        return num_done
 
     def _count(self, part: Part, outcome: Outcome) -> None:
         """Add up a task's draws; ValueError if too many of them were not used."""

@@ -10,9 +10,9 @@ Done = Callable[[Part, Outcome], None]
 """Called with each part that is made, in any order."""
 Run = Callable[[BlockPlan, Sequence[Part], Done], None]
 """Makes parts, all of them or it raises."""
-Steps = Callable[[str, int, int], AbstractContextManager[Callable[[int], None]]]
-"""Opens the display of a step by its name, how much it is and how much is done; what it yields is
-called with how much is done by then."""
+Steps = Callable[[str, int | None, int], AbstractContextManager[Callable[[int], None]]]
+"""Opens the display of a step by its name, how much it is, if that is known, and how much is done;
+what it yields is called with how much is done by then."""
 
 
 def run_here(plan: BlockPlan, parts: Sequence[Part], done: Done) -> None:
@@ -22,6 +22,6 @@ def run_here(plan: BlockPlan, parts: Sequence[Part], done: Done) -> None:
 
 
 @contextmanager
-def no_steps(name: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+def no_steps(name: str, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
     """Show nothing."""
     yield lambda done: None

@@ -15,7 +15,7 @@ class ShownSteps:
     name: str
 
     @contextmanager
-    def __call__(self, step: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+    def __call__(self, step: str, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
         """Show one step."""
         with self.progress.task(f"generate {self.name}/{step}", total, done=done) as task:
             yield task.update
