@@ -1,9 +1,11 @@
 """What all tests share: one thread a process, no network, no telemetry, and one Ray for a session.
 
-The environment is set before any test module imports torch, Ray or transformers.
+The environment is set before any test module imports torch, Ray or transformers. Where Ctrl-C is
+ignored it is made to work, since some tests send it.
 """
 
 import os
+import signal
 
 os.environ.update(
     {
@@ -18,6 +20,9 @@ os.environ.update(
 )
 os.environ.pop("RAY_ADDRESS", None)
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A script's background job ignores Ctrl-C, and so would all commands that are started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from collections.abc import Iterator
 
