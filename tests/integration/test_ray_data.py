@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from datagen.blocks.build import build_in_blocks
 from datagen.blocks.plan import BlockPlan
 from datagen.blocks.sat_maker import SatMaker
 from datagen.config import MixConfig, SatConfig
@@ -16,7 +17,7 @@ from orchestrator.config import ResourcesConfig
 from orchestrator.failures import GenerationFailed
 from orchestrator.generation.crashes import find_deadly, kills_worker
 from orchestrator.generation.large import certify_dataset, generate_dataset
-from orchestrator.generation.ray_data import map_numbers
+from orchestrator.generation.ray_data import FEW, map_numbers
 from orchestrator.generation.ray_run import RayRun
 from orchestrator.generation.worker import TRIES, starts_again
 from orchestrator.progress import Progress
@@ -84,7 +85,16 @@ def test_halving_finds_the_item_that_kills_its_worker() -> None:
     assert len(asked) <= 7
 
 
-def test_a_job_names_the_item_that_no_worker_survives(tmp_path: Path) -> None:
+def test_many_blocks_make_the_bytes_of_one_process(whole: Manifest, tmp_path: Path) -> None:
+    """More than are tasks of Ray's own."""
+    made = build_in_blocks(
+        CONFIG, tmp_path / "data", 5, RayRun(2), block_problems={"sat": 90, "abd": 90}
+    )
+    assert made.model_dump(exclude={"created_at"}) == whole.model_dump(exclude={"created_at"})
+
+
+@pytest.mark.parametrize("num_blocks", [3, FEW + 1], ids=["tasks", "Ray Data"])
+def test_a_job_names_the_item_that_no_worker_survives(num_blocks: int, tmp_path: Path) -> None:
     class DeadlyMaker(SatMaker):
         def draw(self, split: str, indices: Any, *more: Any) -> Any:
             if 5 in indices:
@@ -96,13 +106,14 @@ def test_a_job_names_the_item_that_no_worker_survives(tmp_path: Path) -> None:
         def makers(self) -> dict[str, Any]:
             return {"sat": DeadlyMaker(self.config, self.seed)}
 
-    config = SatConfig(sizes=[{"n": 6}], splits={"train": 12})
+    config = SatConfig(sizes=[{"n": 6}], splits={"train": 4 * num_blocks})
     plan = DeadlyPlan(config, 3, tmp_path / "work", {"sat": 4})
     (plan.work / "parts").mkdir(parents=True)
     made: list[str] = []
     with pytest.raises(GenerationFailed, match=r"item 5 of split train \(sat, seed 3\) alone"):
         RayRun(2)(plan, list(plan.blocks("sat", "train")), lambda part, _: made.append(part.name))
-    assert sorted(made) == ["sat.train.000000000000", "sat.train.000000000008"]
+    numbers = (number for number in range(num_blocks) if number != 1)
+    assert sorted(made) == [f"sat.train.{4 * number:012d}" for number in numbers]
 
 
 def test_a_range_that_dies_as_a_whole_only_has_no_deadly_item() -> None:
@@ -117,8 +128,9 @@ def test_an_exception_is_no_death() -> None:
     assert not kills_worker(fails, 0, 1, tries=1)
 
 
+@pytest.mark.parametrize("count", [5, FEW + 3], ids=["tasks", "Ray Data"])
 def test_a_task_that_kills_its_worker_is_tried_so_often_and_the_others_are_done(
-    tmp_path: Path,
+    count: int, tmp_path: Path
 ) -> None:
     def look(number: int) -> dict[str, Any]:
         starts = tmp_path / f"{number}.starts"
@@ -128,8 +140,8 @@ def test_a_task_that_kills_its_worker_is_tried_so_often_and_the_others_are_done(
             os.kill(os.getpid(), signal.SIGKILL)
         return {"deadly": False}
 
-    rows = dict(map_numbers(look, 5, workers=2))
+    rows = dict(map_numbers(look, count, workers=2))
     assert {number: row["deadly"] for number, row in rows.items()} == {
-        number: number == 2 for number in range(5)
+        number: number == 2 for number in range(count)
     }
     assert (tmp_path / "2.starts").stat().st_size == TRIES + 1
