@@ -13,36 +13,18 @@ from datagen.abd_config import AbdConfig
 from datagen.abd_draw import CHUNK_ROWS, AbdDraw, Item, Problem
 from datagen.abd_rows import drawn_table
 from datagen.abd_source import measure
-from datagen.blocks.drawing import Chances, Drawing
-from datagen.draw import claim_order
+from datagen.blocks.drawing import Chances, Drawing, Maker
 from datagen.source import Baselines
 
 BLOCK_PROBLEMS = 1024
 
 
 @dataclass(frozen=True)
-class AbdMaker:
+class AbdMaker(Maker):
     """The problems of an `AbdConfig`, drawn with `seed`."""
 
     config: AbdConfig
-    seed: int
     task = TASK
-
-    @property
-    def splits(self) -> list[str]:
-        """The splits in the order in which they claim problems."""
-        return claim_order(self.config)
-
-    def num_problems(self, split: str) -> int:
-        """Number of problems of a split."""
-        count = self.config.split_configs[split].num_problems
-        assert isinstance(count, int)
-        return count
-
-    def rows_each(self, split: str) -> int:
-        """Rows of each problem."""
-        demonstrations = self.config.split_configs[split].demonstrations
-        return demonstrations.per_problem if demonstrations else 1
 
     def chunk_problems(self, split: str) -> int:
         """Problems that are drawn at a time."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.blocks.drawing import Chances, Drawing
+from datagen.blocks.drawing import Chances, Drawing, Maker
 from datagen.chance import MAX_COUNTED, MAX_PROBLEMS, Chance, measures
 from datagen.config import SatConfig
-from datagen.draw import Draw, Drawn, chunk_rows, claim_order
+from datagen.draw import Draw, Drawn, chunk_rows
 from datagen.fingerprints import fingerprints
 from datagen.sat import TASK
 from datagen.sat_source import size_label
@@ -22,26 +22,11 @@ CHUNKS = 16
 
 
 @dataclass(frozen=True)
-class SatMaker:
+class SatMaker(Maker):
     """The problems of a `SatConfig`, drawn with `seed`."""
 
     config: SatConfig
-    seed: int
     task = TASK
-
-    @property
-    def splits(self) -> list[str]:
-        """The splits in the order in which they claim problems."""
-        return claim_order(self.config)
-
-    def num_problems(self, split: str) -> int:
-        """Number of problems of a split."""
-        return self.config.split_configs[split].num_problems
-
-    def rows_each(self, split: str) -> int:
-        """Rows of each problem."""
-        demonstrations = self.config.split_configs[split].demonstrations
-        return demonstrations.per_problem if demonstrations else 1
 
     def chunk_problems(self, split: str) -> int:
         """Problems that are drawn at a time."""

@@ -35,17 +35,59 @@ FORMATS = ("trl", "affine_grpo")
 """What the rows must be records of."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ProblemFlags:
+    """The problems.
+
+    Parameters
+    ----------
+    num
+        Number of problems to train on.
+    num_test
+        Number of problems of a test split beside it.
+    sat_ratio
+        Share of SAT problems.
+    style
+        Upstream's wording, or one token a word for tiny models.
+    sat_n
+        Variables of SAT problems (7 by default); several sizes are drawn equally often.
+    sat_k
+        Literals in a clause (3 by default).
+    abd_level
+        Level of the programs, several drawn equally often (easy, medium and hard by default; micro
+        with --style compact).
+    """
+
+    num: Annotated[int, Parameter(name=("--num", "-n"))] = 1000
+    num_test: int = 0
+    sat_ratio: float = 0.5
+    style: Literal["affine", "compact"] = "affine"
+    sat_n: tuple[int, ...] = ()
+    sat_k: int | None = None
+    abd_level: tuple[Literal["micro", "easy", "medium", "hard"], ...] = ()
+
+    def config(self) -> MixConfig:
+        """The dataset's config; mistakes are told by flag."""
+        rest = {} if self.sat_k is None else {"k": self.sat_k}
+        usual = ("micro",) if self.style == "compact" else ("easy", "medium", "hard")
+        levels = [{"level": level} for level in self.abd_level or usual]
+        data: dict[str, Any] = {
+            "type": "mix",
+            "sat": {"style": self.style, "sizes": [{"n": n, **rest} for n in self.sat_n or (7,)]},
+            "abd": {"style": self.style, "programs": {"type": "procedural", "levels": levels}},
+            "sat_ratio": self.sat_ratio,
+            "splits": {"train": self.num} | ({"test": self.num_test} if self.num_test else {}),
+        }
+        flags = {"sat": "sat-n", "abd": "abd-level", "splits": "num"}
+        return config_from(MixConfig, data, flags=flags)
+
+
 def grpo(
     *,
     out: str,
-    num: Annotated[int, Parameter(name=("--num", "-n"))] = 1000,
-    num_test: int = 0,
-    sat_ratio: float = 0.5,
+    problems: ProblemFlags | None = None,
     seed: int = 0,
-    style: Literal["affine", "compact"] = "affine",
-    sat_n: tuple[int, ...] = (),
-    sat_k: int | None = None,
-    abd_level: tuple[Literal["micro", "easy", "medium", "hard"], ...] = (),
     max_dropped: float = 0.9,
     workers: int | None = None,
     validate: bool = False,
@@ -64,23 +106,8 @@ def grpo(
     ----------
     out
         The dataset's folder, or s3://BUCKET/KEY to upload it to; it is then made in data/NAME.
-    num
-        Number of problems to train on.
-    num_test
-        Number of problems of a test split beside it.
-    sat_ratio
-        Share of SAT problems.
     seed
         Seed of the problems.
-    style
-        Upstream's wording, or one token a word for tiny models.
-    sat_n
-        Variables of SAT problems (7 by default); several sizes are drawn equally often.
-    sat_k
-        Literals in a clause (3 by default).
-    abd_level
-        Level of the programs, several drawn equally often (easy, medium and hard by default; micro
-        with --style compact).
     max_dropped
         The job fails if more than this share of a task's draws make no problem.
     workers
@@ -103,7 +130,7 @@ def grpo(
         raise ValueError(f"--max-dropped is {max_dropped:g}: must be above 0 and at most 1")
     if workers is not None and workers < 1:
         raise ValueError(f"--workers is {workers}: use 1 or more, or leave it out")
-    config = _config(num, num_test, sat_ratio, style, sat_n, sat_k, abd_level)
+    config = (problems or ProblemFlags()).config()
     target = dataset_target(out, upload, presign_hours, delete_local, dry_run)
     on_ray = workers is not None or is_large(config)
     if dry_run:
@@ -167,29 +194,6 @@ class GrpoJob:
                 progress=progress,
             )
         return made
-
-
-def _config(
-    num: int,
-    num_test: int,
-    sat_ratio: float,
-    style: str,
-    sat_n: tuple[int, ...],
-    sat_k: int | None,
-    abd_level: tuple[str, ...],
-) -> MixConfig:
-    """The dataset's config; mistakes are told by flag."""
-    rest = {} if sat_k is None else {"k": sat_k}
-    levels = abd_level or (("micro",) if style == "compact" else ("easy", "medium", "hard"))
-    programs = {"type": "procedural", "levels": [{"level": level} for level in levels]}
-    data: dict[str, Any] = {
-        "type": "mix",
-        "sat": {"style": style, "sizes": [{"n": n, **rest} for n in sat_n or (7,)]},
-        "abd": {"style": style, "programs": programs},
-        "sat_ratio": sat_ratio,
-        "splits": {"train": num} | ({"test": num_test} if num_test else {}),
-    }
-    return config_from(MixConfig, data, flags={"sat": "sat-n", "abd": "abd-level", "splits": "num"})
 
 
 def _planned(config: MixConfig, seed: int, target: DatasetTarget, on_ray: bool) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datagen.manifest import MANIFEST
-from orchestrator.commands.upload_plan import plan_upload
+from orchestrator.commands.upload_plan import plan_upload, shown_urls, uploaded
 from orchestrator.storage.folder import Folder
 from orchestrator.storage.location import S3Location, parse_location
 from orchestrator.storage.opening import open_folder
@@ -36,20 +36,23 @@ class DatasetTarget:
             raise ValueError(f"{self.bucket.uri} already holds another dataset: choose another")
         shards = [s["file"] for split in manifest["splits"].values() for s in split["shards"]]
         head = f"{self.bucket.uri}: is there already; sha256 {manifest['dataset_hash']}"
-        return [head, *self._urls([*shards, MANIFEST])]
+        if self.presign_hours is None:
+            return [head]
+        names = [*shards, MANIFEST]
+        urls = {name: presigned_url(self.bucket, name, self.presign_hours) for name in names}
+        return [head, *shown_urls(urls)]
 
     def publish(self) -> list[str]:
         """Upload the dataset where that is asked for; return lines to print once."""
         if self.bucket is None:
             return []
-        done = publish_folder(self.folder, self.bucket, delete_local=self.delete_local)
-        return [f"uploaded: {done.uri}", *self._urls([file.name for file in done.files])]
-
-    def _urls(self, names: list[str]) -> list[str]:
-        if self.bucket is None or self.presign_hours is None:
-            return []
-        urls = {name: presigned_url(self.bucket, name, self.presign_hours) for name in names}
-        return [f"{name} {url.get_secret_value()}" for name, url in urls.items()]
+        done = publish_folder(
+            self.folder,
+            self.bucket,
+            presign_hours=self.presign_hours,
+            delete_local=self.delete_local,
+        )
+        return uploaded(done)
 
 
 def dataset_target(

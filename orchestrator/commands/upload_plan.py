@@ -1,7 +1,10 @@
 """What a command that makes data does with it afterwards: an upload that was asked for, or none."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from orchestrator.storage.opening import open_folder
 from orchestrator.storage.presign import check_presign_hours
@@ -20,7 +23,7 @@ class UploadPlan:
     def dataset(self, folder: Path) -> list[str]:
         """Publish a dataset as `datasets/NAME`; return lines to print once."""
         target = open_folder(f"s3://{self.settings.bucket}/datasets/{folder.name}", self.settings)
-        return self._told(
+        return uploaded(
             publish_folder(
                 folder,
                 target,
@@ -32,7 +35,7 @@ class UploadPlan:
     def file(self, path: Path, prefix: str) -> list[str]:
         """Publish a file as `PREFIX/NAME`; return lines to print once."""
         target = open_folder(f"s3://{self.settings.bucket}/{prefix}", self.settings)
-        return self._told(
+        return uploaded(
             publish_file(
                 path,
                 target,
@@ -42,9 +45,15 @@ class UploadPlan:
             )
         )
 
-    def _told(self, done: Published) -> list[str]:
-        urls = [f"{name} {url.get_secret_value()}" for name, url in done.urls.items()]
-        return [f"uploaded: {done.uri}", *urls]
+
+def uploaded(done: Published) -> list[str]:
+    """Return lines about what was uploaded, with its URLs, to print once."""
+    return [f"uploaded: {done.uri}", *shown_urls(done.urls)]
+
+
+def shown_urls(urls: Mapping[str, SecretStr]) -> list[str]:
+    """Return a line for each presigned URL, to print once."""
+    return [f"{name} {url.get_secret_value()}" for name, url in urls.items()]
 
 
 def plan_upload(
