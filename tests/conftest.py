@@ -29,11 +29,17 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.quiet import prepare_environment, ray_init_options
+from tests.benchmarks import described
 from tests.storage_servers import guarded, moto, rclone
 
 __all__ = ["guarded", "moto", "rclone"]
 
 prepare_environment()
+
+
+def pytest_report_header() -> str:
+    """Say whether the benchmark sets are there in full."""
+    return f"benchmark sets: {described()}"
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,12 @@ import pytest
 
 from datagen.dataset import read_split
 from reward_fns.registry import choose_rewards, score_rows
-from tests.command import ROOT, clutch, succeeded
+from tests.benchmarks import benchmark
+from tests.command import clutch, succeeded
 from tests.small_models import save_small_model
 
 pytestmark = pytest.mark.integration
-CRUXEVAL = ROOT.parent / "shared" / "data" / "cruxeval" / "cruxeval.jsonl"
+CRUXEVAL = benchmark("cruxeval/cruxeval.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +24,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_recorded_argument_is_right(data: Path) -> None:
     rows = list(read_split(data, "test"))
-    assert len(rows) == 600
-    scores = score_rows(choose_rewards(None), rows, [row.answer for row in rows])
-    assert [s.value for s in scores] == [1.0] * 600
     given = [json.loads(line) for line in CRUXEVAL.read_text().splitlines()]
+    scores = score_rows(choose_rewards(None), rows, [row.answer for row in rows])
+    assert [s.value for s in scores] == [1.0] * len(given)
     assert [row.id for row in rows] == [f"abd:cruxeval:{row['id']}" for row in given]
     for row, source in zip(rows, given, strict=True):
         assert f"```python\n{source['code']}\n```" in row.prompt
         assert "_canonical" not in row.prompt
     others = [row.answer for row in rows[1:]] + [rows[0].answer]
-    assert sum(s.value or 0 for s in score_rows(choose_rewards(None), rows, others)) < 60
+    assert (
+        sum(s.value or 0 for s in score_rows(choose_rewards(None), rows, others)) < len(rows) / 10
+    )
 
 
 def test_a_chat_model_is_measured_on_it(data: Path, tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, clutch, succeeded
+from tests.benchmarks import benchmark
+from tests.command import clutch, succeeded
 from trainers.checkpoint import export_model
 from trainers.config import TinyModelConfig
 from trainers.models.tiny import build_tiny_model, build_tiny_tokenizer
 
 pytestmark = pytest.mark.integration
-SATLIB = ROOT.parent / "shared" / "data" / "satlib"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def test_a_checkpoint_is_scored_on_satlib(checkpoint: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "uf20", tmp_path / "answers.jsonl"
-    archive = SATLIB / "uf20-91.tar.gz"
+    archive = benchmark("satlib/uf20-91.tar.gz")
     succeeded(clutch("datagen", "sat", "--out", data, "--from-dimacs", archive, "--style=compact"))
     printed = succeeded(
         clutch(
