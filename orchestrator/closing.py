@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.evidence import write_evidence
-from orchestrator.report import write_report
+from orchestrator.report import chart_files, write_report
 from orchestrator.result import write_result
 from orchestrator.scp import scp_metrics
 from orchestrator.table import print_table
@@ -41,6 +41,8 @@ def close_run(
         tracker.log_artifact(folder / name)
     for manifest in sorted(folder.glob("datasets/*/manifest.json")):
         tracker.log_artifact(manifest)
+    for name, svg in chart_files(folder).items():
+        tracker.log_text(svg, name)
     tracker.finish("FINISHED")
     print_table(result)
     print_next(folder, page, checkpoints[-1], tracker.ui_line)

@@ -101,6 +101,13 @@ def line_chart(curves: Sequence[tuple[Curve, str]], words: str) -> Markup:
     )
 
 
+def standalone(chart: Markup, css: str) -> str:
+    """Return a chart as an SVG file of its own, with the page's style sheet inside."""
+    head, inside = str(chart).split(">", 1)
+    head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return f"{head}><style>{css} svg {{ background: var(--paper) }}</style>{inside}"
+
+
 def tick_text(value: float) -> str:
     """Return a number as briefly as an axis needs it: 0, 0.25, 1,200, 1e-06."""
     if value == 0:

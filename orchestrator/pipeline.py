@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from datagen.config import PathConfig
 from datagen.dataset import build_dataset, dataset_folder, verify_dataset
@@ -28,7 +29,8 @@ from orchestrator.progress import Progress
 from orchestrator.ray_session import ray_session
 from orchestrator.reply_journal import journal_beside
 from orchestrator.responder import check_api_key, open_responder
-from orchestrator.tracking import Tracker, open_tracker
+from orchestrator.run_files import lock_file
+from orchestrator.tracking import IN_A_JOB, DatasetUse, Tracker, open_tracker
 from orchestrator.train import launch_training
 from orchestrator.usage import UsageMonitor
 from orchestrator.watch import TrainingWatch
@@ -38,8 +40,6 @@ from trainers.course import BASE, Course, is_finished
 from trainers.folders import write_text
 
 CONFIG_NAME = "config.yaml"
-IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""In the environment of what `ray job submit` starts."""
 HASH_NAME = "config.sha256"
 
 
@@ -177,7 +177,7 @@ def _own_folder(paths: RunPaths, fresh: bool) -> Iterator[None]:
     """Hold the run's folder alone; made if it is new, emptied if `fresh`."""
     folder = paths.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+    with lock_file(folder).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -253,7 +253,22 @@ def _open_tracker(paths: RunPaths, hashes: dict[str, str], progress: Progress) -
     with progress.waiting("MLflow to open"):
         tracker = open_tracker(paths.config, paths.folder, warn=progress.note)
     tracker.log_tags({f"dataset_hash.{name}": digest for name, digest in hashes.items()})
+    tracker.log_datasets(list(_dataset_uses(paths, hashes)))
     return tracker
+
+
+def _dataset_uses(paths: RunPaths, hashes: dict[str, str]) -> Iterator[DatasetUse]:
+    """The splits that stages train on, and those that stages and the evaluation measure by."""
+    config = paths.config
+    reads: list[tuple[str, str, Literal["train", "eval"]]] = []
+    for stage in config.stages:
+        reads.append((stage.dataset, stage.split, "train"))
+        if stage.eval_steps:
+            reads.append((stage.dataset, stage.eval_split, "eval"))
+    reads += [(config.evaluation.dataset, split, "eval") for split in config.evaluation.splits]
+    for dataset, split, context in dict.fromkeys(reads):
+        folder = paths.dataset(dataset).resolve()
+        yield DatasetUse(f"{dataset}/{split}", hashes[dataset], folder, context)
 
 
 def _train(paths: RunPaths, tracker: Tracker, verbose: bool, progress: Progress) -> None:

@@ -17,7 +17,7 @@ from orchestrator.claims import headline, is_separate, percent, points, shows, s
 from orchestrator.comparison import Comparison, compare, drawn, headline_pair
 from orchestrator.curves import curves, of_stage
 from orchestrator.evaluations import Evaluation, read_evaluations, splits_of
-from orchestrator.figures import NUM_STYLES, rate_axis
+from orchestrator.figures import NUM_STYLES, rate_axis, standalone
 from orchestrator.health import grpo_health, unrecorded
 from orchestrator.panels import panels, rate_panels, size_panel, size_rows
 from orchestrator.provenance import flat_config, in_short, provenance, stage_times
@@ -54,6 +54,17 @@ def write_report(folder: Path) -> Path:
     write_text(markdown, render("delta_report.md.j2", context))
     write_text(page, render("delta_report.html.j2", context))
     return page
+
+
+def chart_files(folder: Path) -> dict[str, str]:
+    """Return the charts of a run's metrics as SVG files: {"figures/reward-mean.svg": text}."""
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    drawn_panels = panels(curves(read_run(folder).metrics))
+    return {
+        f"figures/{panel.metric.replace('/', '-')}.svg": standalone(panel.chart, css)
+        for group in ("learning", "health", "other")
+        for panel in drawn_panels[group]
+    }
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:

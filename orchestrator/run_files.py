@@ -4,6 +4,7 @@ Reports are made from these files alone, so that `clutch report RUN` tells the s
 machine. A file that is missing reads as empty: what is not there is reported as missing.
 """
 
+import fcntl
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,6 +54,23 @@ def read_json(path: Path) -> Row:
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object")
     return value
+
+
+def lock_file(folder: Path) -> Path:
+    """Return the file that a run holds locked while it runs in a folder."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def is_running(folder: Path) -> bool:
+    """Return whether a run of this machine is running in a folder now."""
+    try:
+        with lock_file(folder).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ The run's own metrics.jsonl is the truth. A store that stops answering is said o
 missed is sent with the next batch; a store that cannot be opened is a mistake in the config.
 """
 
-import fcntl
+import getpass
 import json
 import os
 import re
@@ -16,23 +16,50 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils import mlflow_tags
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from orchestrator.config import MlflowConfig, RunConfig, config_data, config_hash
+from orchestrator.manifest import read_manifest
+from orchestrator.tracking_store import (
+    FOLDER_TAG,
+    HOST_TAG,
+    STATE_NAME,
+    end_abandoned_runs,
+    host,
+    open_store,
+    reason,
+    tracking_uri,
+)
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 Row = Mapping[str, Any]
 
-STATE_NAME = "mlflow.json"
 MAX_METRICS = 1000
 MAX_PARAMS = 100
 MAX_PARAM_LENGTH = 6000
 MAX_TAG_LENGTH = 8000
+MAX_DIGEST_LENGTH = 36
+IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""In the environment of what `ray job submit` starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetUse:
+    """A split of a dataset that a run trains on or is measured by."""
+
+    name: str
+    sha256: str
+    """The dataset's hash."""
+    folder: Path
+    context: Literal["train", "eval"]
 
 
 class Tracker(Protocol):
@@ -45,6 +72,9 @@ class Tracker(Protocol):
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Note facts that are known only now, such as a dataset's hash."""
 
+    def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
+        """Log which datasets the run reads, and for what."""
+
     def log_metrics(self, rows: Sequence[Row]) -> None:
         """Log rows of metrics.jsonl: stage, step, and `area/name` values."""
 
@@ -53,6 +83,9 @@ class Tracker(Protocol):
 
     def log_artifact(self, path: Path) -> None:
         """Keep a copy of a file."""
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text as a file, such as `figures/reward.svg`."""
 
     def finish(self, status: Status) -> None:
         """Say how the run ended."""
@@ -66,6 +99,9 @@ class NoTracker:
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Do nothing."""
 
+    def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
+        """Do nothing."""
+
     def log_metrics(self, rows: Sequence[Row]) -> None:
         """Do nothing."""
 
@@ -73,6 +109,9 @@ class NoTracker:
         """Do nothing."""
 
     def log_artifact(self, path: Path) -> None:
+        """Do nothing."""
+
+    def log_text(self, text: str, name: str) -> None:
         """Do nothing."""
 
     def finish(self, status: Status) -> None:
@@ -90,32 +129,19 @@ def open_tracker(
         return NoTracker()
     storage = Path(config.storage).resolve()
     uri = tracking_uri(config.tracking, storage)
+    client = open_store(uri, storage)
     try:
-        with _locked(storage):
-            client = MlflowClient(uri)
-            experiment = _experiment(client, config.tracking.experiment, uri, storage)
+        experiment = _experiment(client, config.tracking.experiment, uri, storage)
         run_id, is_new = _run(client, config, folder, uri, experiment)
+        end_abandoned_runs(client, experiment, other_than=run_id)
         tracker = MlflowTracker(client, uri, experiment, run_id, warn)
         if is_new:
             tracker.log_params(flatten(config_data(config)))
     except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f'tracking.uri is "{uri}", which cannot be opened: {reason}') from error
+        raise ValueError(
+            f'tracking.uri is "{uri}", which cannot be used: {reason(error)}'
+        ) from error
     return tracker
-
-
-def tracking_uri(tracking: MlflowConfig, storage: Path) -> str:
-    """The store: as configured, MLFLOW_TRACKING_URI, or SQLite in the storage folder."""
-    return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{storage}/mlflow.db"
-
-
-@contextmanager
-def _locked(storage: Path) -> Iterator[None]:
-    """One process at a time: a new SQLite store fails when two processes migrate it at once."""
-    storage.mkdir(parents=True, exist_ok=True)
-    with (storage / ".mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _experiment(client: MlflowClient, name: str, uri: str, storage: Path) -> str:
@@ -126,7 +152,12 @@ def _experiment(client: MlflowClient, name: str, uri: str, storage: Path) -> str
         return str(found.experiment_id)
     # Without a server, artifacts would otherwise go to wherever the command was started.
     artifacts = (storage / "mlflow-artifacts").as_uri() if uri.startswith("sqlite:") else None
-    return str(client.create_experiment(name, artifact_location=artifacts))
+    try:
+        return str(client.create_experiment(name, artifact_location=artifacts))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return _experiment(client, name, uri, storage)  # another run was quicker
 
 
 def _run(
@@ -143,12 +174,36 @@ def _run(
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-    tags = {"clutch.folder": str(folder), "clutch.config_hash": config_hash(config)}
+    tags = _tags(config, folder)
     run_id = str(client.create_run(experiment, run_name=config.name, tags=tags).info.run_id)
     partial = state.with_name(STATE_NAME + ".partial")
     partial.write_text(json.dumps({"uri": uri, "experiment_id": experiment, "run_id": run_id}))
     partial.replace(state)
     return run_id, True
+
+
+def _tags(config: RunConfig, folder: Path) -> dict[str, str]:
+    """Our own tags, and those that MLflow's pages show as source, version and user."""
+    manifest = read_manifest(folder)
+    tags = {
+        FOLDER_TAG: str(folder),
+        HOST_TAG: host(),
+        "clutch.config_hash": config_hash(config),
+        mlflow_tags.MLFLOW_SOURCE_NAME: "clutch run",
+        mlflow_tags.MLFLOW_SOURCE_TYPE: "JOB" if IN_A_JOB in os.environ else "LOCAL",
+        mlflow_tags.MLFLOW_USER: _user(),
+    }
+    if manifest and manifest.git_sha:
+        tags[mlflow_tags.MLFLOW_GIT_COMMIT] = manifest.git_sha
+    return tags
+
+
+def _user() -> str:
+    """The account's name; in a container it may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 class MlflowTracker:
@@ -190,6 +245,27 @@ class MlflowTracker:
             batch = [RunTag(_name(key), value[:MAX_TAG_LENGTH]) for key, value in tags.items()]
             self._client.log_batch(self.run_id, tags=batch)
 
+    def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
+        """Log datasets as inputs of the run; what was logged before is not logged twice.
+
+        MLflow's digest holds 36 characters, so it is the beginning of the dataset's sha256; the
+        whole one is part of the source.
+        """
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=use.name,
+                    digest=use.sha256[:MAX_DIGEST_LENGTH],
+                    source_type="local",
+                    source=json.dumps({"uri": use.folder.as_uri(), "sha256": use.sha256}),
+                ),
+                [InputTag(MLFLOW_DATASET_CONTEXT, use.context)],
+            )
+            for use in uses
+        ]
+        with self._border():
+            self._client.log_inputs(self.run_id, inputs)
+
     def log_metrics(self, rows: Sequence[Row]) -> None:
         """Log rows of metrics.jsonl as `stage/area/name`; steps logged before are left out."""
         self._rows += rows
@@ -206,6 +282,11 @@ class MlflowTracker:
         """Keep a copy of a file in the store."""
         with self._border():
             self._client.log_artifact(self.run_id, str(path))
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text as a file in the store."""
+        with self._border():
+            self._client.log_text(self.run_id, text, name)
 
     def finish(self, status: Status) -> None:
         """Send what is left and say how the run ended."""
@@ -243,8 +324,7 @@ class MlflowTracker:
         except (MlflowException, OSError) as error:
             if not self._warned:
                 self._warned = True
-                reason = str(error).splitlines()[0]
-                self._warn(f"MLflow at {self._uri} failed, training goes on: {reason}")
+                self._warn(f"MLflow at {self._uri} failed, training goes on: {reason(error)}")
 
 
 def _metrics(values: Mapping[str, Any], prefix: str, step: int) -> list[Metric]:

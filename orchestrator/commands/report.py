@@ -2,7 +2,9 @@
 
 import json as json_module
 from pathlib import Path
+from pkgutil import resolve_name
 
+from orchestrator.quiet import prepare_environment
 from orchestrator.report import write_report
 from orchestrator.result import write_result
 from orchestrator.table import print_table
@@ -20,6 +22,10 @@ def report(run: Path, /, *, json: bool = False) -> None:
     """
     if not (run / "run_manifest.json").is_file():
         raise ValueError(f"no run at {run}: a run's folder holds run_manifest.json")
+    if not (run / "result.json").is_file() and (run / "mlflow.json").is_file():
+        # A run that was killed; loaded by name only now, because MLflow takes seconds.
+        prepare_environment()
+        resolve_name("orchestrator.tracking_store:end_if_abandoned")(run.resolve())
     result = write_result(run)
     page = write_report(run)
     if json:

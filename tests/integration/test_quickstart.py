@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -183,6 +184,15 @@ def test_mlflow_holds_params_metrics_hash_and_artifacts(folder: Path, storage: P
     assert [point.value for point in history] == [row["reward/mean"] for row in rows]
     artifacts = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
     assert {"run_manifest.json", "config.yaml", "delta_report.html", "result.json"} <= artifacts
+    charts = [artifact.path for artifact in client.list_artifacts(run.info.run_id, "figures")]
+    assert "figures/reward-mean.svg" in charts
+    chart = client.download_artifacts(run.info.run_id, "figures/reward-mean.svg")
+    assert ElementTree.parse(chart).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    inputs = {i.dataset.name: i for i in run.inputs.dataset_inputs}
+    contexts = {name: i.tags[0].value for name, i in inputs.items()}
+    assert contexts["sat/train"] == "train" and contexts["sat/test"] == "eval"
+    assert inputs["sat/train"].dataset.digest == digest[:36]
+    assert run.data.tags["mlflow.source.name"] == "clutch run"
 
 
 def test_progress_off_a_terminal_is_key_value_lines(run: tuple[Path, str]) -> None:

@@ -1,25 +1,35 @@
 """Tracking in a real MLflow store (SQLite), read back through MLflow's own client."""
 
+import fcntl
+import json
 import multiprocessing
 import os
 import shutil
+import signal
+import socket
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 from orchestrator.config import RunConfig, load_config
+from orchestrator.manifest import build_manifest, write_manifest
+from orchestrator.run_files import lock_file
 from orchestrator.tracking import (
+    DatasetUse,
     MlflowTracker,
     NoTracker,
     Tracker,
     flatten,
     open_tracker,
-    tracking_uri,
 )
+from orchestrator.tracking_store import end_if_abandoned, open_store, tracking_uri
+from tests.serving import serving
 from tests.small_run import CONFIG
 
 
@@ -202,6 +212,77 @@ def test_the_ui_line_opens_this_store(storage: Path) -> None:
     assert line == f"mlflow ui --backend-store-uri sqlite:///{storage}/mlflow.db"
 
 
+def test_datasets_are_inputs_of_the_run(storage: Path) -> None:
+    tracker, digest = opened(storage), "0123456789abcdef" * 4
+    uses = [
+        DatasetUse("main/train", digest, storage / "data", "train"),
+        DatasetUse("main/test", digest, storage / "data", "eval"),
+    ]
+    tracker.log_datasets(uses)
+    tracker.log_datasets(uses)
+    inputs = client(storage).get_run(tracker.run_id).inputs.dataset_inputs
+    found = {i.dataset.name: {tag.key: tag.value for tag in i.tags} for i in inputs}
+    assert found == {
+        "main/train": {"mlflow.data.context": "train"},
+        "main/test": {"mlflow.data.context": "eval"},
+    }
+    assert {i.dataset.digest for i in inputs} == {digest[:36]} and len(inputs) == 2
+    assert json.loads(inputs[0].dataset.source) == {
+        "uri": (storage / "data").as_uri(),
+        "sha256": digest,
+    }
+
+
+def test_source_and_commit_are_mlflows_own_tags(storage: Path) -> None:
+    manifest = build_manifest(configured(storage), datasets={"main": "abc"})
+    manifest = manifest.model_copy(update={"git_sha": "f" * 40})
+    write_manifest(storage / "small", manifest)
+    tags = client(storage).get_run(opened(storage).run_id).data.tags
+    assert tags["mlflow.source.name"] == "clutch run"
+    assert tags["mlflow.source.type"] == "LOCAL"
+    assert tags["mlflow.source.git.commit"] == "f" * 40
+
+
+def test_a_text_is_kept_as_a_file(storage: Path) -> None:
+    tracker = opened(storage)
+    tracker.log_text("<svg/>", "figures/reward-mean.svg")
+    names = [i.path for i in client(storage).list_artifacts(tracker.run_id, "figures")]
+    assert names == ["figures/reward-mean.svg"]
+
+
+def test_a_killed_run_is_ended_by_the_next_run_that_meets_it(storage: Path) -> None:
+    killed = opened(storage)
+    (storage / "alive").mkdir()
+    alive = open_tracker(configured(storage, "name=alive"), storage / "alive")
+    assert isinstance(alive, MlflowTracker)
+    (storage / "next").mkdir()
+    with lock_file(storage / "alive").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        open_tracker(configured(storage, "name=next"), storage / "next")
+    assert client(storage).get_run(killed.run_id).info.status == "KILLED"
+    assert client(storage).get_run(alive.run_id).info.status == "RUNNING"
+    assert opened(storage).run_id == killed.run_id
+    assert client(storage).get_run(killed.run_id).info.status == "RUNNING"
+
+
+def test_runs_of_another_machine_are_left_alone(storage: Path) -> None:
+    elsewhere = opened(storage)
+    client(storage).set_tag(elsewhere.run_id, "clutch.host", "another-machine")
+    (storage / "next").mkdir()
+    open_tracker(configured(storage, "name=next"), storage / "next")
+    assert client(storage).get_run(elsewhere.run_id).info.status == "RUNNING"
+
+
+def test_a_killed_run_is_ended_by_a_command_about_its_folder(storage: Path) -> None:
+    killed = opened(storage)
+    with lock_file(storage / "small").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        end_if_abandoned(storage / "small")
+        assert client(storage).get_run(killed.run_id).info.status == "RUNNING"
+    end_if_abandoned(storage / "small")
+    assert client(storage).get_run(killed.run_id).info.status == "KILLED"
+
+
 def test_none_tracks_nothing(storage: Path) -> None:
     tracker: Tracker = open_tracker(configured(storage, "tracking.type=none"), storage / "small")
     assert isinstance(tracker, NoTracker)
@@ -233,6 +314,67 @@ def test_two_runs_may_make_the_store_at_once(storage: Path) -> None:
     assert [process.exitcode for process in processes] == [0, 0]
     experiment = client(storage).get_experiment_by_name("clutch")
     assert len(client(storage).search_runs([experiment.experiment_id])) == 2
+
+
+def test_a_kill_while_the_store_is_made_leaves_none_and_the_next_start_makes_it(
+    storage: Path,
+) -> None:
+    configured(storage)
+    (storage / "mlflow.db").unlink()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_open_in_a_process, args=(str(storage), "killed")
+    )
+    process.start()
+    partial = storage / ".mlflow.db.partial"
+    while process.is_alive() and not (partial.is_file() and partial.stat().st_size):
+        time.sleep(0.001)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert not (storage / "mlflow.db").exists()
+    opened(storage).finish("FINISHED")
+    assert not partial.exists()
+
+
+def test_a_store_with_half_its_tables_names_the_file_to_delete(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store, store:
+        store.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+    with pytest.raises(
+        ValueError, match=r"mlflow\.db\".*tables .* are incomplete.*delete the file"
+    ):
+        open_store(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql", "mysql+pymysql"])
+def test_a_server_that_is_not_there_is_told_in_one_line(tmp_path: Path, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ValueError) as caught:
+        open_store(f"{scheme}://me:secret@127.0.0.1:{port}/runs", tmp_path)
+    assert str(caught.value) == (
+        f'tracking.uri is "{scheme}://me:***@127.0.0.1:{port}/runs", which cannot be opened: '
+        "[Errno 111] Connection refused"
+    )
+
+
+def test_a_database_without_its_driver_names_the_package(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError) as caught:
+            open_store(f"postgresql://127.0.0.1:{port}/runs", tmp_path)
+    assert str(caught.value).endswith(
+        "whose driver is not installed: pip install 'psycopg[binary]'"
+    )
+
+
+def test_a_server_that_is_no_mlflow_is_told_in_one_line(tmp_path: Path) -> None:
+    with (
+        serving(HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)) as server,
+        pytest.raises(ValueError) as caught,
+    ):
+        open_store(f"http://127.0.0.1:{server.server_port}", tmp_path)
+    assert "cannot be opened" in str(caught.value) and "501" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_flatten_names_stages_and_keeps_short_lists() -> None:
