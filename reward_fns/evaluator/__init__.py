@@ -1,9 +1,14 @@
 """Evaluates plain programs inside a process that has no sandbox: nothing is compiled or executed.
 
 A program's syntax tree is walked over values of the built-in types, within a budget of steps that
-every operation pays for by the size of what it reads or makes. So what an input can do to such a
-program is bounded in time and memory. What is not known here is refused: imports, classes, `try`,
-`with`, formatting by `%` and `format`, and every name or method that is not listed.
+every operation pays for by the size of what it reads or makes, at the worst that an input can make
+of it: keys whose hashes are all equal, texts that match but for their last character. So what an
+input can do to such a program is bounded in time and memory.
+
+A run that prints something prints what CPython does. Whatever cannot be done exactly so is refused:
+imports, classes, `try`, `with`, formatting by `%` and `format`, every name or method that is not
+listed, and what shows more of an object than its value (the order of a set, `is`, a function's
+text).
 
 run          run_program(program, stdin) -> what it printed; evaluable(program)
 statements   how statements are done

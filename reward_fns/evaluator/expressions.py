@@ -1,12 +1,12 @@
 """Expressions, each made once into a function of the scope that it is valued in."""
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from reward_fns.evaluator.machine import NotEvaluable
-from reward_fns.evaluator.methods import METHODS, call_method
-from reward_fns.evaluator.operators import BINARY, COMPARE, UNARY, binary, compare
+from reward_fns.evaluator.methods import METHODS, bound_method
+from reward_fns.evaluator.operators import BINARY, MAX_BITS, UNARY, binary, compare
 from reward_fns.evaluator.scope import NO_NAMES, Scope, Value
 
 ALL_METHODS = frozenset[str]().union(*METHODS.values())
@@ -26,6 +26,8 @@ def _constant(node: Any) -> Value:
     value = node.value
     if not isinstance(value, str | int | float | None):
         raise NotEvaluable(f"a constant of type {type(value).__name__}")
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise NotEvaluable("a large number")
     return lambda scope: value
 
 
@@ -73,9 +75,8 @@ def _boolean(node: Any) -> Value:
 def _comparison(node: Any) -> Value:
     first = expression(node.left)
     rest = [(type(op), expression(n)) for op, n in zip(node.ops, node.comparators, strict=True)]
-    for kind, _ in rest:
-        if kind not in COMPARE and kind not in (ast.In, ast.NotIn):
-            raise NotEvaluable(kind.__name__)
+    if any(op in (ast.Is, ast.IsNot) for op, _ in rest):
+        _refuse_identity(node)
 
     def value(scope: Scope) -> Any:
         left = first(scope)
@@ -87,6 +88,18 @@ def _comparison(node: Any) -> Value:
         return True
 
     return value
+
+
+def _refuse_identity(node: ast.Compare) -> None:
+    """Refuse `is` but with None, True or False: which equal values are one is up to Python."""
+    sides = [node.left, *node.comparators]
+    single = [
+        isinstance(side, ast.Constant) and (side.value is None or isinstance(side.value, bool))
+        for side in sides
+    ]
+    for op, one, other in zip(node.ops, single, single[1:], strict=False):
+        if isinstance(op, ast.Is | ast.IsNot) and not (one or other):
+            raise NotEvaluable("is")
 
 
 def _choice(node: Any) -> Value:
@@ -130,9 +143,11 @@ def _set_display(node: Any) -> Value:
     values = several(node.elts)
 
     def value(scope: Scope) -> Any:
-        found = values(scope)
-        scope.machine.weigh(found)
-        return set(found)
+        found: set[Any] = set()
+        for item in values(scope):
+            scope.machine.hashed(item, len(found))
+            found.add(item)
+        return found
 
     return value
 
@@ -140,14 +155,20 @@ def _set_display(node: Any) -> Value:
 def _dict_display(node: Any) -> Value:
     if None in node.keys:
         raise NotEvaluable("** in a dict")
-    keys, values = several(node.keys), several(node.values)
+    pairs = [(expression(k), expression(v)) for k, v in zip(node.keys, node.values, strict=True)]
 
     def value(scope: Scope) -> Any:
-        found = keys(scope)
-        scope.machine.weigh(found)
-        return dict(zip(found, values(scope), strict=True))
+        return _as_dict(scope, ((key(scope), part(scope)) for key, part in pairs))
 
     return value
+
+
+def _as_dict(scope: Scope, pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for key, value in pairs:
+        scope.machine.hashed(key, len(found))
+        found[key] = value
+    return found
 
 
 def _attribute(node: Any) -> Value:
@@ -155,11 +176,7 @@ def _attribute(node: Any) -> Value:
     if name not in ALL_METHODS:
         raise NotEvaluable(f".{name}")
 
-    def value(scope: Scope) -> Any:
-        machine, found = scope.machine, owner(scope)
-        return lambda *args, **options: call_method(machine, found, name, list(args), options)
-
-    return value
+    return lambda scope: bound_method(scope.machine, owner(scope), name)
 
 
 def _call(node: Any) -> Value:
@@ -181,10 +198,11 @@ def _subscript(node: Any) -> Value:
 
     def value(scope: Scope) -> Any:
         found, place = owner(scope), key(scope)
-        if isinstance(place, slice):
-            scope.machine.charge(1 + len(found) // 8)
-        else:
-            scope.machine.weigh_key(place)
+        if isinstance(found, dict):
+            scope.machine.hashed(place, len(found))
+        elif not isinstance(found, str | list | tuple | range):
+            raise NotEvaluable(f"{type(found).__name__}[...]")
+        scope.machine.charge(1 + (len(found) // 8 if isinstance(place, slice) else 0))
         return found[place]
 
     return value
@@ -197,34 +215,42 @@ def _slice(node: Any) -> Value:
 
 def _list_comprehension(node: Any) -> Value:
     values = _each(node, node.elt)
-    return lambda scope: list(values(scope))
+    return lambda scope: scope.machine.call(lambda: list(values(scope)))
 
 
 def _set_comprehension(node: Any) -> Value:
     values = _each(node, node.elt)
-    return lambda scope: {_as_key(scope, value) for value in values(scope)}
+
+    def made(scope: Scope) -> Any:
+        found: set[Any] = set()
+        for item in values(scope):
+            scope.machine.hashed(item, len(found))
+            found.add(item)
+        return found
+
+    return lambda scope: scope.machine.call(made, scope)
+
+
+def _generator(node: Any) -> Value:
+    values = _each(node, node.elt)
+    return lambda scope: scope.machine.generated(values(scope))
 
 
 def _dict_comprehension(node: Any) -> Value:
     values = _each(node, ast.Tuple([node.key, node.value], ast.Load()))
-    return lambda scope: {_as_key(scope, key): value for key, value in values(scope)}
-
-
-def _as_key(scope: Scope, key: Any) -> Any:
-    scope.machine.weigh_key(key)
-    return key
+    return lambda scope: scope.machine.call(lambda: _as_dict(scope, values(scope)))
 
 
 def _each(node: Any, element: ast.expr) -> Callable[[Scope], Iterator[Any]]:
     """Return what goes through a comprehension; its first iterable is valued at once."""
     loops = [_loop(part) for part in node.generators]
     own = frozenset(n.id for part in node.generators for n in ast.walk(part.target)
-                    if isinstance(n, ast.Name))  # fmt: skip
+                    if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))  # fmt: skip
     value, first = expression(element), expression(node.generators[0].iter)
 
     def values(scope: Scope) -> Iterator[Any]:
         inner = Scope(scope.machine, scope, own)
-        return _through(loops, 0, iter(first(scope)), inner, value)
+        return _through(loops, 0, scope.machine.items(first(scope)), inner, value)
 
     return values
 
@@ -242,14 +268,14 @@ def _through(
     loops: list[Loop], number: int, items: Iterator[Any], scope: Scope, value: Value
 ) -> Iterator[Any]:
     _, assign, tests = loops[number]
-    for item in scope.machine.items(items):
+    for item in items:
         assign(scope, item)
         if not all(test(scope) for test in tests):
             continue
         if number + 1 == len(loops):
             yield value(scope)
         else:
-            more = iter(loops[number + 1][0](scope))
+            more = scope.machine.items(loops[number + 1][0](scope))
             yield from _through(loops, number + 1, more, scope, value)
 
 
@@ -268,6 +294,8 @@ def parameters(args: ast.arguments) -> tuple[list[str], list[ast.expr]]:
     """Return the names of parameters and the expressions of the last ones' defaults."""
     if args.vararg or args.kwarg or args.kwonlyargs or args.posonlyargs:
         raise NotEvaluable("parameters with a star or a slash")
+    if any(arg.annotation for arg in args.args):
+        raise NotEvaluable("an annotation")
     return [arg.arg for arg in args.args], args.defaults
 
 
@@ -315,10 +343,14 @@ def _place(node: ast.Subscript) -> Callable[[Scope, Any], None]:
 
     def assign(scope: Scope, value: Any) -> None:
         found, place = owner(scope), key(scope)
-        if isinstance(place, slice):
+        if isinstance(found, dict):
+            scope.machine.hashed(place, len(found))
+        elif not isinstance(found, list):
+            raise NotEvaluable(f"assignment to a place of {type(found).__name__}")
+        elif isinstance(place, slice):
             value = list(scope.machine.items(value))
             scope.machine.charge(1 + len(found))
-        scope.machine.weigh_key(place)
+        scope.machine.charge()
         found[place] = value
 
     return assign
@@ -326,6 +358,8 @@ def _place(node: ast.Subscript) -> Callable[[Scope, Any], None]:
 
 def _unpacked(nodes: list[ast.expr]) -> Callable[[Scope, Any], None]:
     stars = [place for place, node in enumerate(nodes) if isinstance(node, ast.Starred)]
+    if len(stars) > 1:
+        raise NotEvaluable("two stars in an assignment")
     star = stars[0] if stars else None
     targets = [target(n.value if isinstance(n, ast.Starred) else n) for n in nodes]
 
@@ -367,14 +401,16 @@ def _field(node: Any) -> Value:
     inside, form = expression(node.value), expression(node.format_spec)
     if node.conversion not in (-1, ord("r"), ord("s")):
         raise NotEvaluable("!a")
-    written = repr if node.conversion == ord("r") else None
+    converted: dict[int, Callable[[Any], Any]] = {ord("r"): repr, ord("s"): str}
+    convert = converted.get(node.conversion, lambda found: found)
 
     def value(scope: Scope) -> str:
-        found, shape = inside(scope), form(scope) or ""
-        if len(shape) > MAX_WIDTH:
-            raise NotEvaluable("a long format")
-        scope.machine.weigh(found)
-        return format(written(found) if written else found, shape)
+        found = inside(scope)
+        scope.machine.weigh(found, written=True)
+        shape = form(scope) or ""
+        if len(shape) > MAX_WIDTH or shape.endswith("n"):  # n: as the process's locale has it
+            raise NotEvaluable("such a format")
+        return format(convert(found), shape)
 
     return value
 
@@ -386,6 +422,6 @@ EXPRESSIONS: dict[type[ast.expr], Callable[[Any], Value]] = {
     ast.Attribute: _attribute, ast.Call: _call, ast.Subscript: _subscript, ast.Slice: _slice,
     ast.ListComp: _list_comprehension,
     ast.SetComp: _set_comprehension, ast.DictComp: _dict_comprehension,
-    ast.GeneratorExp: lambda node: _each(node, node.elt), ast.Lambda: _lambda,
+    ast.GeneratorExp: _generator, ast.Lambda: _lambda,
     ast.JoinedStr: _text, ast.FormattedValue: _field,
 }  # fmt: skip

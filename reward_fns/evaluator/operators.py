@@ -5,10 +5,16 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from reward_fns.evaluator.machine import BITS_A_STEP, Machine, NotEvaluable, OutOfBudget
+from reward_fns.evaluator.machine import (
+    BITS_A_STEP,
+    PROBES_A_STEP,
+    Machine,
+    NotEvaluable,
+    OutOfBudget,
+)
 
-MAX_BITS = 1 << 16
-"""Largest whole number."""
+MAX_BITS = 14_000
+"""Largest whole number; CPython writes and reads no more than 4,300 digits, which is above."""
 Operation = Callable[[Any, Any], Any]
 BINARY: dict[type[ast.operator], tuple[Operation, Operation]] = {
     ast.Add: (operator.add, operator.iadd),
@@ -51,24 +57,41 @@ def binary(machine: Machine, kind: type[ast.operator], left: Any, right: Any) ->
 
 def in_place(machine: Machine, kind: type[ast.operator], left: Any, right: Any) -> Any:
     """Return what `left OP= right` leaves in `left`, which a list or set is changed by."""
+    if isinstance(left, list) and kind is ast.Add and not isinstance(right, list | tuple):
+        left.extend(machine.items(right))  # what makes the items may read the list meanwhile
+        return left
     if isinstance(left, list) and kind is ast.Add:
-        right = list(machine.items(right))
-    _charge_binary(machine, kind, left, right)
+        machine.charge(1 + len(right))
+    else:
+        _charge_binary(machine, kind, left, right)
     return BINARY[kind][1](left, right)
 
 
 def _charge_binary(machine: Machine, kind: type[ast.operator], left: Any, right: Any) -> None:
     if isinstance(left, int) and isinstance(right, int):
         _charge_whole(machine, kind, left, right)
-    elif kind is ast.Mod and isinstance(left, str):
-        raise NotEvaluable("formatting by %")
+    elif isinstance(left, int | float | complex) and isinstance(right, int | float | complex):
+        machine.charge()
     elif kind is ast.Mult and isinstance(left, int):
         _charge_repeated(machine, right, left)
     elif kind is ast.Mult and isinstance(right, int):
         _charge_repeated(machine, left, right)
+    elif kind is ast.Add and isinstance(left, str) and isinstance(right, str):
+        machine.charge_text(len(left) + len(right))
+    elif kind is ast.Add and type(left) is type(right) and isinstance(left, list | tuple):
+        machine.charge(1 + len(left) + len(right))
+    elif any(isinstance(left, k) and isinstance(right, k) for k in (set | frozenset, dict)):
+        charge_merged(machine, left, right)
     else:
-        _charge_size(machine, left)
-        _charge_size(machine, right)
+        raise NotEvaluable(f"{kind.__name__} of {type(left).__name__} and {type(right).__name__}")
+
+
+def charge_merged(machine: Machine, left: Any, right: Any) -> None:
+    """Pay for looking up the keys of either of two collections in the other."""
+    steps = machine.weigh(left) + machine.weigh(right)
+    if isinstance(right, range | str):
+        steps += len(right)
+    machine.charge(steps * (1 + (len(left) + len(right)) // PROBES_A_STEP))
 
 
 def _charge_whole(machine: Machine, kind: type[ast.operator], left: int, right: int) -> None:
@@ -94,16 +117,7 @@ def _charge_repeated(machine: Machine, value: Any, times: int) -> None:
     elif isinstance(value, list | tuple):
         machine.charge(1 + len(value) * max(times, 0))
     else:
-        machine.charge()
-
-
-def _charge_size(machine: Machine, value: Any) -> None:
-    if isinstance(value, str):
-        machine.charge_text(len(value))
-    elif isinstance(value, list | tuple | dict | set | frozenset):
-        machine.charge(1 + len(value))
-    else:
-        machine.charge()
+        raise NotEvaluable(f"Mult of {type(value).__name__}")
 
 
 def compare(machine: Machine, kind: type[ast.cmpop], left: Any, right: Any) -> bool:
@@ -119,16 +133,18 @@ def compare(machine: Machine, kind: type[ast.cmpop], left: Any, right: Any) -> b
 def contains(machine: Machine, item: Any, values: Any) -> bool:
     """Return whether `item in values`."""
     if isinstance(values, str):
-        machine.charge_text(len(values))
+        machine.charge_search(len(values), len(item) if isinstance(item, str) else 0)
     elif isinstance(values, dict | set | frozenset):
-        machine.weigh_key(item)
+        machine.hashed(item, len(values))
+    elif isinstance(values, list | tuple):
+        charge_sought(machine, item, values)
     elif isinstance(values, range) and isinstance(item, int):
         machine.charge()
-    elif isinstance(values, range):
-        machine.charge(len(values))
-    elif isinstance(item, str | int | float):
-        machine.charge(1 + len(values))
     else:
-        machine.weigh(values)
-        machine.weigh(item)
+        raise NotEvaluable(f"in {type(values).__name__}")
     return item in values
+
+
+def charge_sought(machine: Machine, item: Any, values: list[Any] | tuple[Any, ...]) -> None:
+    """Pay for comparing an item with each of a list."""
+    machine.charge(machine.weigh(item) * (1 + len(values)))

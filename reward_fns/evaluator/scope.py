@@ -32,8 +32,10 @@ class Scope:
 
     def get(self, name: str) -> Any:
         """Return a name's value; NameError if it has none yet."""
-        scope = self.top if name in self.shared else self
+        scope = self
         while scope is not None:
+            if name in scope.shared:
+                scope = self.top
             if name in scope.names:
                 return scope.names[name]
             if name in scope.own:

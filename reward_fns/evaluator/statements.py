@@ -74,7 +74,7 @@ def _assign_in_place(node: Any) -> Step:
 
     def run_at(scope: Scope) -> None:
         found, place = owner(scope), key(scope)
-        scope.machine.weigh_key(place)
+        _charge_place(scope, found, place)
         left = found[place]
         found[place] = in_place(scope.machine, kind, left, right(scope))
 
@@ -148,16 +148,25 @@ def _delete(node: Any) -> Step:
     def run(scope: Scope) -> None:
         for owner, key in found:
             values, place = owner(scope), key(scope)
-            scope.machine.charge(1 + len(values))
-            scope.machine.weigh_key(place)
+            scope.machine.charge(len(values) // 16)
+            _charge_place(scope, values, place)
             del values[place]
 
     return run
 
 
+def _charge_place(scope: Scope, values: Any, place: Any) -> None:
+    """Pay for reaching a place that is changed."""
+    if isinstance(values, dict):
+        scope.machine.hashed(place, len(values))
+    elif not isinstance(values, list):
+        raise NotEvaluable(f"a change in {type(values).__name__}")
+    scope.machine.charge()
+
+
 def _definition(node: Any) -> Step:
-    if node.decorator_list:
-        raise NotEvaluable("a decorator")
+    if node.decorator_list or node.returns or getattr(node, "type_params", None):
+        raise NotEvaluable("a decorator or an annotation")
     names, defaults = parameters(node.args)
     given, body, name = several(defaults), block(node.body), node.name
     shared = _declared_global(node)

@@ -19,8 +19,8 @@ def abd_reward_fn(completions: Any, extra_data: Any = None, **kwargs: Any) -> li
     So nothing is executed: the program's syntax tree is evaluated within a budget of steps.
     What that does not know scores 0.0 for every completion: import, class, try, with, yield,
     formatting by % or format(), and all names and methods but the common ones of numbers, text,
-    lists, dicts and sets. So does a run of more than some 200,000 steps or 300 calls inside each
-    other.
+    lists, dicts and sets. So does what shows more than values, such as the order of a set, and a
+    run of more than some 200,000 steps or 600 calls inside each other.
     """
     return rewards_of("ABD", judge_abd, completions, extra_data)
 
