@@ -1,24 +1,54 @@
 """Which part of a completion is the answer, and how a completion of any shape becomes text."""
 
-OPEN, CLOSE, THOUGHT = "<answer>", "</answer>", "</think>"
+import re
+
+_THOUGHT_TAG = re.compile(r"<(/?)think(?:ing)?>", re.ASCII | re.IGNORECASE)
+_ANSWER_TAG = re.compile(r"<(/?)answer>", re.ASCII | re.IGNORECASE)
 
 
 def final_answer(completion: str) -> str:
-    """Return what stands in the last `<answer>…</answer>`, else after the last `</think>`.
+    """Return what stands in the last `<answer>…</answer>` outside think tags.
 
-    A completion with neither is its own answer. Blanks around the answer are dropped.
+    A completion without such a part is its own answer, but for its thoughts. Tags may be in any
+    case. Blanks around the answer are dropped.
     """
-    if "</" not in completion:
-        return completion.strip()
-    end = completion.rfind(CLOSE)
-    if end >= 0:
-        start = completion.rfind(OPEN, 0, end)
-        if start >= 0:
-            return completion[start + len(OPEN) : end].strip()
-    thought = completion.rfind(THOUGHT)
-    if thought >= 0:
-        return completion[thought + len(THOUGHT) :].strip()
-    return completion.strip()
+    text = without_thoughts(completion)
+    content = last_tagged(text, _ANSWER_TAG) if "</" in text else None
+    return (text if content is None else content).strip()
+
+
+def without_thoughts(completion: str) -> str:
+    """Return a completion without its `<think>` and `<thinking>` parts, closed or not.
+
+    A closing tag without an opening one ends a thought that began in the prompt.
+    """
+    if "<" not in completion:
+        return completion
+    kept: list[str] = []
+    end, thinking = 0, False
+    for tag in _THOUGHT_TAG.finditer(completion):
+        closes = tag[1] == "/"
+        if closes and not thinking:
+            kept.clear()
+        elif not closes and not thinking:
+            kept.append(completion[end : tag.start()])
+        thinking = not closes
+        end = tag.end()
+    return "".join(kept) if thinking else "".join(kept) + completion[end:]
+
+
+def last_tagged(text: str, tag_pattern: re.Pattern[str]) -> str | None:
+    """Return what stands between the last closed pair of tags; None if there is no pair.
+
+    The pattern's first group is empty for an opening tag; an inner opening tag opens anew.
+    """
+    start, content = None, None
+    for tag in tag_pattern.finditer(text):
+        if not tag[1]:
+            start = tag.end()
+        elif start is not None:
+            content, start = (start, tag.start()), None
+    return None if content is None else text[slice(*content)]
 
 
 def completion_text(completion: object) -> str:

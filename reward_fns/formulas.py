@@ -41,9 +41,10 @@ class ByteFormula:
 
     def read(self, answer: str) -> bytes | None:
         """The assignment of an answer spelled as in the two prompt styles, variables in order."""
-        words = answer.split(", " if "=" in answer else None, self.num_vars)
+        named = "=" in answer
+        words = answer.split(", " if named else None, self.num_vars)
         try:
-            codes = b"".join(map(self._false_codes.__getitem__, words))
+            codes = b"".join(map(self._false_codes[named].__getitem__, words))
         except KeyError:
             return None
         return codes if codes.translate(_VARIABLE_OF_CODE) == self._order else None
@@ -78,9 +79,10 @@ class SetFormula:
 
     def read(self, answer: str) -> set[int] | None:
         """The assignment of an answer spelled as in the two prompt styles, each variable once."""
-        words = answer.split(", " if "=" in answer else None, self.num_vars)
+        named = "=" in answer
+        words = answer.split(", " if named else None, self.num_vars)
         try:
-            literals = set(map(self._literals.__getitem__, words))
+            literals = set(map(self._literals[named].__getitem__, words))
         except KeyError:
             return None
         complete = len(words) == len(set(map(abs, literals))) == self.num_vars
@@ -201,16 +203,21 @@ def _head_tables(head: str) -> tuple[int, dict[str, int] | None]:
 
 
 @lru_cache(maxsize=MAX_BYTE_VARIABLES)
-def _answer_tables(num_vars: int) -> tuple[dict[str, bytes], bytes]:
+def _answer_tables(num_vars: int) -> tuple[list[dict[str, bytes]], bytes]:
     """The byte of the literal that each word of an answer makes false; all variables in order."""
-    words = {word: bytes([_code(-x)]) for word, x in _true_literals(num_vars).items()}
+    words = [
+        {word: bytes([_code(-literal)]) for word, literal in style.items()}
+        for style in _true_literals(num_vars)
+    ]
     return words, bytes(range(1, num_vars + 1))
 
 
 @lru_cache(maxsize=16)
-def _true_literals(num_vars: int) -> dict[str, int]:
-    """The literal that each word of an answer makes true: `x1=True` and `+1`, `-1`, `1`."""
-    words: dict[str, int] = {}
+def _true_literals(num_vars: int) -> tuple[dict[str, int], dict[str, int]]:
+    """The literal that each word of an answer makes true: `+1`, `-1`, `1`, and `x1=True` apart."""
+    numbers: dict[str, int] = {}
+    names: dict[str, int] = {}
     for v in range(1, num_vars + 1):
-        words |= {f"x{v}=True": v, f"x{v}=False": -v, f"+{v}": v, f"-{v}": -v, str(v): v}
-    return words
+        numbers |= {f"+{v}": v, f"-{v}": -v, str(v): v}
+        names |= {f"x{v}=True": v, f"x{v}=False": -v}
+    return numbers, names

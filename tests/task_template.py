@@ -33,6 +33,8 @@ HOSTILE = {
     "equals": "<answer>" + "=" * 16_000 + "</answer>",
     "newlines": "\n" * 1_000_000,
     "markup": "<answer>" + "*_`$" * 4_000 + "</answer>",
+    "negations": "<answer>" + "not ( ¬ ~ " * 1_500 + "</answer>",
+    "latex": "<answer>" + "\\begin{" * 1_000 + "\\" * 9_000 + "</answer>",
     "json_bomb": '{"a":' * 100_000,
 }
 """Texts that try to make a scorer raise, hang or give a reward."""
