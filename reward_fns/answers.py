@@ -37,6 +37,13 @@ def without_thoughts(completion: str) -> str:
     return "".join(kept) if thinking else "".join(kept) + completion[end:]
 
 
+def opened_thought(prompt: str) -> str:
+    """Return the tag that begins a thought at the very end of a prompt, else an empty text."""
+    end = prompt[-80:].rstrip()
+    tag = next((tag for tag in _THOUGHT_TAG.finditer(end) if tag.end() == len(end)), None)
+    return "" if tag is None or tag[1] else tag[0]
+
+
 def last_tagged(text: str, tag_pattern: re.Pattern[str]) -> str | None:
     """Return what stands between the last closed pair of tags; None if there is no pair.
 

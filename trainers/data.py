@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
+from reward_fns.answers import opened_thought
 from reward_fns.records import Problem
+from trainers.models.load import Policy
 
 COLUMNS = ("id", "task", "split", "index", "prompt", "answer", "env", "difficulty")
 BATCH_SIZE = 1024
@@ -197,6 +199,20 @@ def encode_completions(
         num_truncated += len(ended) > max_completion_length
         completion_ids.append(ended[:max_completion_length])
     return EncodedCompletions(completion_ids, num_truncated)
+
+
+def decode_completions(policy: Policy, completions: Sequence[Sequence[int]]) -> list[str]:
+    """Return sampled tokens as the text that rewards, logs and people read.
+
+    Only tokens that end or pad a completion are dropped: the tags of thoughts and answers count
+    whether or not the tokenizer calls them special. A thought that the chat template begins for
+    the model is begun in the text, so that it ends where the model ends it.
+    """
+    dropped = {*policy.eos_token_ids, policy.pad_token_id}
+    kept = [[token for token in ids if token not in dropped] for ids in completions]
+    texts = policy.tokenizer.batch_decode(kept) if kept else []
+    begun = opened_thought(_as_chat(policy.tokenizer, "?")) if policy.chat_template else ""
+    return [begun + text for text in texts] if begun else texts
 
 
 def _as_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:

@@ -14,7 +14,7 @@ import torch
 from reward_fns.records import Problem, Score
 from reward_fns.registry import Reward, choose_rewards, score_rows
 from trainers.config import EvaluationConfig
-from trainers.data import encode_prompts, load_split
+from trainers.data import decode_completions, encode_prompts, load_split
 from trainers.engine.rollout import Completion, Sampling
 from trainers.engine.sampling import uniforms
 from trainers.engine.select import Engine, make_engine
@@ -135,7 +135,7 @@ def _rows(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Judge a batch of answers at once and write down one row for each problem."""
     flat = [completion.token_ids for group in groups for completion in group]
-    texts = policy.tokenizer.batch_decode(flat, skip_special_tokens=True)
+    texts = decode_completions(policy, flat)
     owners = [p for p, group in zip(problems, groups, strict=True) for _ in group]
     scores = score_rows(rewards, owners, texts)
     answers = iter(map(_answer, texts, scores, flat))

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from reward_fns.records import Problem
-from trainers.data import encode_prompts
+from trainers.data import decode_completions, encode_prompts
 from trainers.engine.rollout import Sampling
 from trainers.engine.sampling import uniforms
 from trainers.engine.select import make_engine
@@ -49,5 +49,4 @@ def generate_text(
     sampling = Sampling(length, policy.eos_token_ids, temperature or 1.0, top_p)
     greedy = range(num_samples) if temperature == 0 else ()
     (group,) = make_engine(policy.model).generate(encoded, noise, sampling, greedy)
-    texts = [policy.tokenizer.decode(c.token_ids, skip_special_tokens=True) for c in group]
-    return [str(text) for text in texts]
+    return decode_completions(policy, [completion.token_ids for completion in group])

@@ -62,7 +62,7 @@ class Grpo:
             "data/prompts_truncated": prompts.num_truncated,
         }
         self.order = KeyedOrder(len(self.prompts), run.seed, name)
-        self.scorer = Scorer(config, policy.tokenizer)
+        self.scorer = Scorer(config, policy)
         self.sampling = Sampling(
             config.max_completion_length, policy.eos_token_ids, config.temperature, config.top_p
         )

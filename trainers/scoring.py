@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from reward_fns import abd
 from reward_fns.records import Problem, Score
 from reward_fns.registry import OTHER_TASK, choose_rewards, score_each
 from trainers.advantages import combine_rewards
 from trainers.config import GrpoConfig
+from trainers.data import decode_completions
 from trainers.engine.batches import Group
 from trainers.engine.rollout import Completion
+from trainers.models.load import Policy
 
 RUN_ENDS = ("ok", "error", "timeout", "memory", "output", "sandbox")
 """How the run of an ABD program ends; `sandbox` where that failed and the run tells nothing."""
@@ -53,10 +54,10 @@ class SampledGroup(Group):
 class Scorer:
     """The reward functions of a stage, ready to judge."""
 
-    def __init__(self, config: GrpoConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, config: GrpoConfig, policy: Policy) -> None:
         self.rewards = choose_rewards(config.reward_funcs)
         self.weights = config.reward_weights or (1.0,) * len(self.rewards)
-        self.tokenizer = tokenizer
+        self.policy = policy
 
     def score(
         self, problems: Sequence[Problem], prompts: Sequence[list[int]],
@@ -64,7 +65,7 @@ class Scorer:
     ) -> list[SampledGroup]:  # fmt: skip
         """Return the groups with their texts, rewards and reasons."""
         flat = [completion.token_ids for group in sampled for completion in group]
-        texts = self.tokenizer.batch_decode(flat, skip_special_tokens=True)
+        texts = decode_completions(self.policy, flat)
         owners = [p for p, group in zip(problems, sampled, strict=True) for _ in group]
         scores_FN = [score_each(reward, owners, texts) for reward in self.rewards]
         values_FN = np.array([[_number(score) for score in row] for row in scores_FN])

@@ -7,6 +7,7 @@ import numpy as np
 from reward_fns.records import Problem
 from reward_fns.registry import choose_rewards, score_rows
 from trainers.config import EvaluationConfig
+from trainers.data import decode_completions
 from trainers.engine.rollout import Sampling
 from trainers.engine.select import Engine
 from trainers.evaluate import encode_for_evaluation
@@ -39,9 +40,7 @@ class Validation:
             prompts = self.prompts[start : start + size]
             noise = np.zeros((len(prompts), 1, length))
             groups = self.engine.generate(prompts, noise, sampling, greedy=[0])
-            texts = self.policy.tokenizer.batch_decode(
-                [completion.token_ids for (completion,) in groups], skip_special_tokens=True
-            )
+            texts = decode_completions(self.policy, [answer.token_ids for (answer,) in groups])
             problems = self.problems[start : start + size]
             solved += [s.value == 1 for s in score_rows(self.rewards, problems, texts)]
         rates = {"validation/solved": self._rate(solved, self.tasks)}
