@@ -30,12 +30,12 @@ LONGEST_PROMPT = 120
 
 def close_run(
     folder: Path, checkpoints: Sequence[str], usage: Mapping[str, float], tracker: Tracker
-) -> None:
-    """Write everything that is made from a trained run's files, and print what to look at."""
+) -> dict[str, Any]:
+    """Write everything that is made from a trained run's files; return its result."""
     copy_evaluations(folder, checkpoints)
     result = write_result(folder, usage)
     write_evidence(folder / "metrics.json", scp_metrics(folder))
-    page = write_report(folder)
+    write_report(folder)
     tracker.log_results(flat_rates(result))
     for name in ARTIFACTS:
         tracker.log_artifact(folder / name)
@@ -44,8 +44,7 @@ def close_run(
     for name, svg in chart_files(folder).items():
         tracker.log_text(svg, name)
     tracker.finish("FINISHED")
-    print_table(result)
-    print_next(folder, page, checkpoints[-1], tracker.ui_line)
+    return result
 
 
 def copy_evaluations(folder: Path, checkpoints: Sequence[str]) -> None:
@@ -67,11 +66,12 @@ def flat_rates(result: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def print_next(folder: Path, page: Path, last: str, ui_line: str | None) -> None:
-    """Print where the report is, and the commands that follow."""
+def print_ending(folder: Path, result: Mapping[str, Any], last: str, ui_line: str | None) -> None:
+    """Print the table, where the report is, and the commands that follow."""
+    print_table(result)
     shown = _short(folder)
     lines = [
-        f"report    {_short(page)}",
+        f"report    {shown}/delta_report.html",
         f"try it    clutch generate {shlex.quote(f'{shown}/checkpoints/{last}')} "
         f"--prompt {shlex.quote(_first_prompt(folder))}",
     ]

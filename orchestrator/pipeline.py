@@ -19,7 +19,7 @@ from typing import Literal
 from datagen.config import PathConfig
 from datagen.dataset import build_dataset, dataset_folder, verify_dataset
 from datagen.manifest import MANIFEST
-from orchestrator.closing import close_run
+from orchestrator.closing import close_run, print_ending
 from orchestrator.config import RunConfig, config_data, config_hash, run_folder
 from orchestrator.generation.large import generate_dataset
 from orchestrator.generation.size import is_large
@@ -107,7 +107,9 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
                 tracker.finish("KILLED" if stopped else "FAILED")
                 raise
         with progress.waiting("the report"):
-            close_run(paths.folder, paths.checkpoints, usage.totals(), tracker)
+            result = close_run(paths.folder, paths.checkpoints, usage.totals(), tracker)
+    progress.close()  # what is printed within the display is erased with it
+    print_ending(paths.folder, result, paths.checkpoints[-1], tracker.ui_line)
     return paths.folder
 
 

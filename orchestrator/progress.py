@@ -1,4 +1,4 @@
-"""How far a run is: bars on a terminal, else one plain `key=value` line every 30 seconds.
+"""How far a run is: live lines on a terminal, else one plain `key=value` line every 30 seconds.
 
     with Progress() as progress:
         with progress.waiting("Ray to start"):
@@ -6,8 +6,9 @@
         with progress.task("generate sat/train", total=40_000) as task:
             task.update(1_200, reward=0.31)
 
-Everything goes to stderr, so that stdout holds results only. Off a terminal a thread of its own
-writes the lines, also while something is awaited or stalled, and the line names it.
+Everything goes to stderr, so that stdout holds results only; they are printed after the display has
+been closed, since it erases what stands below its last finished line. Off a terminal a thread of
+its own writes the lines, also while something is awaited or stalled, and the line names it.
 """
 
 import json
@@ -17,22 +18,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, Self, TextIO
+from typing import Literal, Protocol, Self, TextIO
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 Figure = int | float | str
+Status = Literal["done", "stopped", "failed"]
+STATUS_STYLES: dict[Status, str] = {"done": "green", "stopped": "yellow", "failed": "red"}
 
 
 @dataclass(eq=False)
@@ -54,7 +50,7 @@ class Task:
     def update(self, done: int, **figures: Figure) -> None:
         """Say how many are done in all, and any figures to show beside it."""
         self.done = done
-        self.figures = {**self.figures, **figures}
+        self.figures = {**figures, **{k: v for k, v in self.figures.items() if k not in figures}}
         self._show.changed(self)
 
     def began(self, moment: float) -> None:
@@ -88,7 +84,7 @@ class _Show(Protocol):
 
     def began(self, what: Task) -> None: ...
     def changed(self, what: Task) -> None: ...
-    def ended(self, what: Task, failed: bool) -> None: ...
+    def ended(self, what: Task, status: Status) -> None: ...
     def note(self, line: str) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -105,30 +101,53 @@ class Progress:
         terminal: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Show on `stream` (stderr), with bars if it is a terminal, else lines each interval."""
+        """Show on `stream` (stderr), live if it is a terminal, else by lines each interval."""
         stream = stream if stream is not None else sys.stderr
         terminal = stream.isatty() if terminal is None else terminal
         self._clock = clock
+        self._open = False
         self._show: _Show = _Terminal(stream) if terminal else _Lines(stream, interval_s, clock)
 
     def __enter__(self) -> Self:
+        self._open = True
         self._show.start()
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._show.stop()
+        self.close()
+
+    def close(self) -> None:
+        """End the display; what is printed from then on stays on the screen."""
+        if self._open:
+            self._open = False
+            self._show.stop()
 
     @contextmanager
     def task(self, name: str, total: int | None = None, *, done: int = 0) -> Iterator[Task]:
         """Count something; `done` is what an earlier, interrupted start had done already."""
-        task = Task(name, total, done, self._show, self._clock)
-        with self._shown(task):
+        task = self.begin(name, total, done=done)
+        with self._until_ended(task):
             yield task
+
+    def begin(
+        self, name: str, total: int | None = None, *, done: int = 0, ago_s: float = 0.0
+    ) -> Task:
+        """Count something, begun `ago_s` seconds ago, whose end is told by `end`."""
+        task = Task(name, total, done, self._show, self._clock)
+        task.began(self._clock() - ago_s)
+        self._show.began(task)
+        return task
+
+    def end(self, task: Task, status: Status = "done") -> None:
+        """Say how what was begun has ended."""
+        self._show.ended(task, status)
 
     @contextmanager
     def waiting(self, cause: str) -> Iterator[None]:
         """Say what is awaited while the block runs."""
-        with self._shown(_Wait(cause, None, 0, self._show, self._clock)):
+        wait = _Wait(cause, None, 0, self._show, self._clock)
+        self._show.began(wait)
+        with self._until_ended(wait):
             yield
 
     @contextmanager
@@ -156,18 +175,26 @@ class Progress:
             yield count
 
     def note(self, line: str) -> None:
-        """Write one line for the reader, above any bars."""
+        """Write one line for the reader, above what is live."""
         self._show.note(line)
 
     @contextmanager
-    def _shown(self, what: Task) -> Iterator[None]:
-        self._show.began(what)
-        failed = True
+    def _until_ended(self, what: Task) -> Iterator[None]:
+        status: Status = "done"
         try:
             yield
-            failed = False
+        except BaseException as error:
+            status = status_of(error)
+            raise
         finally:
-            self._show.ended(what, failed)
+            self._show.ended(what, status)
+
+
+def status_of(error: BaseException | None) -> Status:
+    """Return how something ended that `error` ended, if anything did."""
+    if error is None:
+        return "done"
+    return "stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
 
 
 class _Wait(Task):
@@ -199,11 +226,11 @@ class _Lines:
     def changed(self, what: Task) -> None:
         pass  # the next line tells
 
-    def ended(self, what: Task, failed: bool) -> None:
+    def ended(self, what: Task, status: Status) -> None:
         with self._lock:
             self._active.remove(what)
         if not isinstance(what, _Wait):
-            self.note(key_values({**_figures(what), "status": "failed" if failed else "done"}))
+            self.note(key_values({**_figures(what), "status": status}))
 
     def note(self, line: str) -> None:
         with self._lock:
@@ -254,47 +281,100 @@ def _shown_value(value: Figure) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
+TURNING = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+STATUS_WIDTH, NAME_WIDTH, COUNT_WIDTH, TIME_WIDTH, BAR_WIDTH = 8, 24, 9, 8, 18
+"""Columns of the parts of a line; a longer name moves what stands behind it."""
+
+
 class _Terminal:
-    """Bars with counts, rate and time left."""
+    """Live lines of what is being done, below one plain line for each thing that is done."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._bars = Bars(
-            SpinnerColumn(finished_text=" "),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}", style="cyan"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(compact=True),
-            console=Console(file=stream, force_terminal=True),
+        self._console = Console(file=stream, force_terminal=True, highlight=False)
+        self._lock = threading.Lock()
+        self._active: list[Task] = []
+        self._live = Live(
+            console=self._console, get_renderable=self._lines, refresh_per_second=8, transient=True
         )
-        self._ids: dict[int, TaskID] = {}
 
     def start(self) -> None:
-        self._bars.start()
+        self._live.start(refresh=True)
 
     def stop(self) -> None:
-        self._bars.stop()
+        self._live.stop()
 
     def began(self, what: Task) -> None:
-        name = f"waiting for {what.name}" if isinstance(what, _Wait) else what.name
-        self._ids[id(what)] = self._bars.add_task(
-            escape(name), total=what.total, completed=what.done, figures=""
-        )
+        with self._lock:
+            self._active.append(what)
 
     def changed(self, what: Task) -> None:
-        rate = what.rate_per_s
-        shown = {"rate": f"{_shown_value(rate)}/s"} if rate is not None else {}
-        line = " ".join(f"{k}={_shown_value(v)}" for k, v in {**shown, **what.figures}.items())
-        self._bars.update(self._ids[id(what)], completed=what.done, figures=escape(line))
+        pass  # the next refresh shows it
 
-    def ended(self, what: Task, failed: bool) -> None:
-        row = self._ids.pop(id(what))
+    def ended(self, what: Task, status: Status) -> None:
+        with self._lock:
+            self._active.remove(what)
         if isinstance(what, _Wait):
-            self._bars.remove_task(row)
             return
-        self._bars.stop_task(row)
+        count = f"{what.done:,}"
+        if what.total is not None and what.done != what.total:
+            count += f"/{what.total:,}"
+        rest = f" {count:>{COUNT_WIDTH}} {_clock_time(what.elapsed_s):>{TIME_WIDTH}}"
+        width = self._console.width - STATUS_WIDTH
+        line = f"{_cropped(what.name, width - len(rest)):<{NAME_WIDTH}}{rest}"
+        line += _fitting(what.figures, width - len(line))
+        whole = Text.assemble((f"{status:<{STATUS_WIDTH}}", STATUS_STYLES[status]), line)
+        self._console.print(whole, no_wrap=True, overflow="ellipsis", crop=True)
 
     def note(self, line: str) -> None:
-        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def _lines(self) -> Group:
+        with self._lock:
+            active = list(self._active)
+        return Group(*(line for what in active for line in self._of(what)))
+
+    def _of(self, what: Task) -> Iterator[RenderableType]:
+        """A line for what is awaited; two, with the figures below, for what is counted."""
+        turning = TURNING[int(10 * self._console.get_time()) % len(TURNING)]
+        if isinstance(what, _Wait):
+            told = f"{turning} waiting for {what.name} {_clock_time(what.elapsed_s)}"
+            yield Text(told, no_wrap=True, overflow="ellipsis")
+            return
+        width, parts = self._console.width, [f"{what.done:,}", _clock_time(what.elapsed_s)]
+        if what.total is not None:
+            left = "-:--" if what.left_s is None else _clock_time(what.left_s)
+            parts = [f"{what.done:,}/{what.total:,}", f"{left} left"]
+        if what.rate_per_s is not None:
+            parts.append(f"{_brief(what.rate_per_s)}/s")
+        bar = [] if what.total is None else [ProgressBar(what.total, what.done, width=BAR_WIDTH)]
+        room = width - 2 - sum(len(part) + 1 for part in parts) - len(bar) * (BAR_WIDTH + 1)
+        line = Table.grid(padding=(0, 1, 0, 0))
+        line.add_row(turning, Text(_cropped(what.name, room)), *bar, *parts)
+        yield line
+        if figures := _fitting(what.figures, width - 1):
+            yield Text(f" {figures}", no_wrap=True, style="cyan")
+
+
+def _fitting(figures: dict[str, Figure], width: int) -> str:
+    """The figures that fit into so many columns, each whole, a blank before each."""
+    line = ""
+    for key, value in figures.items():
+        pair = f" {key}={_brief(value) if isinstance(value, float) else _shown_value(value)}"
+        if len(line) + len(pair) < width:
+            line += pair
+    return line
+
+
+def _cropped(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(1, width - 1)] + "…"
+
+
+def _brief(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _clock_time(seconds: float) -> str:
+    """Seconds as 0:07, 12:34 or 1:02:03."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

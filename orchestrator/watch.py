@@ -5,18 +5,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from orchestrator.progress import Progress, Task
+from orchestrator.progress import Progress, Status, Task, status_of
 from orchestrator.tracking import Tracker
 
 SHOWN = {
+    "reward/mean": "reward",
+    "validation/solved": "validation",
     "loss/train": "loss",
     "loss/policy": "loss",
-    "reward/mean": "reward",
     "policy/entropy": "entropy",
     "groups/zero_variance": "zero_variance",
-    "validation/solved": "validation",
 }
-"""Metrics that stand beside a stage's bar, and their short names."""
+"""Metrics that are shown with a stage, the most telling first, and their short names."""
 CUT_TO_FIT = {
     "data/prompts_dropped": "prompts were too long and are left out (long_prompts)",
     "data/prompts_truncated": "prompts were too long and lost their beginning (long_prompts)",
@@ -54,55 +54,86 @@ class Tail:
 
 
 class TrainingWatch:
-    """Follows progress.json, metrics.jsonl and timings.jsonl; one task is shown at a time."""
+    """Follows progress.json, metrics.jsonl and timings.jsonl; one step is shown at a time."""
 
     def __init__(self, folder: Path, progress: Progress, tracker: Tracker) -> None:
         self._metrics = Tail(folder / "metrics.jsonl")
         self._timings = Tail(folder / "timings.jsonl")
         self._progress, self._tracker = progress, tracker
-        self._shown: str | None = None
+        self._figures: dict[str, dict[str, float]] = {}
+        """The newest of each stage."""
+        self._awaited: str | None = None
+        self._wait = ExitStack()
+        self._stopping: str | None = None
         self._task: Task | None = None
-        self._stack = ExitStack()
+        self._done: set[str] = set()
         self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._read_metrics()
-        self._stack.close()
+        self._await(None)
+        self._end(status_of(error))
 
     def look(self, now: dict[str, Any] | None) -> None:
         """Show what the workers say they do, and pass new metrics on."""
+        self._read_metrics()
         what = "the workers to start" if now is None else str(now["what"])
-        if what != self._shown:
-            self._stack.close()
-            self._shown, self._stack = what, ExitStack()
-            total = int(now["total"]) if now and now["total"] else None
-            done = int(now["done"]) if now else 0
-            if total is None:
-                self._stack.enter_context(self._progress.waiting(what))
-                self._task = None
-            else:
-                task = self._progress.task(what, total, done=done)
-                self._task = self._stack.enter_context(task)
-        figures = self._read_metrics()
-        if self._task is not None and now is not None:
-            self._task.update(int(now["done"]), **figures)
-        if now is not None and now["total"] and self._task is None:
-            self._shown = None  # The same step now knows its total: show it as a bar.
+        if what.startswith("stopping"):
+            self._stopping = what
+        for step in (now or {}).get("finished", ()):
+            self._finish(step, what)
+        counted = now is not None and bool(now["total"])
+        self._await(self._stopping or (None if counted else what))
+        if now is None or not counted:
+            return
+        if self._task is None or self._task.name != what:
+            self._end("stopped")  # a worker was lost: the step goes on from its saved state
+            self._task = self._progress.begin(what, int(now["total"]), done=int(now["done"]))
+        self._task.update(int(now["done"]), **self._figures_of(self._task))
 
-    def _read_metrics(self) -> dict[str, float]:
-        """Send rows that are new since the last look to the tracker; return what to show."""
+    def _await(self, what: str | None) -> None:
+        """Show what is awaited, beside a step that has not ended."""
+        if what != self._awaited:
+            self._wait.close()
+            self._awaited, self._wait = what, ExitStack()
+            if what is not None:
+                self._wait.enter_context(self._progress.waiting(what))
+
+    def _finish(self, step: dict[str, Any], what: str) -> None:
+        """End a step that the workers have left, also one too short to have been seen."""
+        name, total = str(step["what"]), int(step["total"])
+        if name in self._done or name == what:
+            return
+        self._done.add(name)
+        if self._task is None or self._task.name != name:
+            self._end("stopped")
+            self._task = self._progress.begin(name, total, ago_s=step["took_s"])
+        self._task.done = total
+        self._end("done")
+
+    def _end(self, status: Status) -> None:
+        if self._task is not None:
+            self._task.update(self._task.done, **self._figures_of(self._task))
+            self._progress.end(self._task, status)
+            self._task = None
+
+    def _figures_of(self, task: Task) -> dict[str, float]:
+        found = self._figures.get(task.name.removeprefix("train "), {})
+        return {name: found[name] for name in SHOWN.values() if name in found}
+
+    def _read_metrics(self) -> None:
+        """Send rows that are new since the last look to the tracker, and keep what is shown."""
         rows = self._metrics.rows()
         self._tracker.log_metrics([_of_time(row) for row in self._timings.rows()])
-        if not rows:
-            return {}
-        self._tracker.log_metrics(rows)
-        self._tell(rows[-1])
-        return {
-            short: round(rows[-1][name], 4) for name, short in SHOWN.items() if name in rows[-1]
-        }
+        if rows:
+            self._tracker.log_metrics(rows)
+            self._tell(rows[-1])
+        for row in rows:
+            shown = {k: round(row[name], 4) for name, k in SHOWN.items() if name in row}
+            self._figures.setdefault(str(row["stage"]), {}).update(shown)
 
     def _tell(self, row: dict[str, Any]) -> None:
         stage = str(row["stage"])

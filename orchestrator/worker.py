@@ -42,24 +42,45 @@ def train_worker(config: dict[str, Any]) -> None:
         raise
 
 
+class _Progress:
+    """Writes what the first worker does, at most every half second, and all that it has finished.
+
+    A step can end, and the next begin, between two looks of the driver.
+    """
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+        self._what = ""
+        self._began = self._said = 0.0
+        self._finished: list[dict[str, Any]] = []
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if what != self._what:
+            self._what, self._began = what, now
+        if total and done == total:
+            took_s = round(now - self._began, 1)
+            self._finished.append({"what": what, "total": total, "took_s": took_s})
+        if done in (0, total) or now - self._said >= PROGRESS_EVERY_S:
+            self._said = now
+            said = {"what": what, "done": done, "total": total, "finished": self._finished}
+            self._signals.write(self._signals.progress, said)
+
+
 def _run(config: dict[str, Any], signals: Signals) -> Run:
     workers = current_workers(pick_device(config["use_gpu"]))
-    said = [0.0]
 
     def report(metrics: dict[str, Any]) -> None:
         ray.train.report(metrics)
 
-    def progress(what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if workers.is_first and (done in (0, total) or now - said[0] >= PROGRESS_EVERY_S):
-            said[0] = now
-            signals.write(signals.progress, {"what": what, "done": done, "total": total})
+    def silent(what: str, done: int, total: int) -> None:
+        """Say nothing: the first worker speaks for all."""
 
     return Run(
         folder=Path(config["folder"]),
         seed=config["seed"],
         workers=workers,
         report=report,
-        progress=progress,
+        progress=_Progress(signals) if workers.is_first else silent,
         stop_requested=signals.stop.exists,
     )

@@ -37,6 +37,8 @@ def answer_problems(
         config.max_completion_length, policy.eos_token_ids, config.temperature, config.top_p
     )
     rewards, rows = choose_rewards(config.reward_funcs), []
+    if progress:
+        progress(0, len(problems))
     for start in range(0, len(problems), config.batch_size):
         batch = problems[start : start + config.batch_size]
         noise = uniforms(

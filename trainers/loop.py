@@ -56,6 +56,7 @@ class StageLoop:
     def train(self) -> None:
         """Run the steps that are left; raises TrainingError when the loss is not finite."""
         step, stopping = self._resume(), False
+        self.run.progress(f"train {self.name}", step, self.config.max_steps)
         while step < self.config.max_steps:
             self._step(step)
             step += 1

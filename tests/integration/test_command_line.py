@@ -5,14 +5,17 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.command import ROOT, clutch, succeeded
 from tests.small_quickstart import QUICKSTART, small_overrides
+from tests.terminal import terminal
 
 pytestmark = pytest.mark.integration
+RUN = [sys.executable, "-m", "orchestrator", "run", str(QUICKSTART)]
 TELEMETRY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -31,9 +34,19 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def printed(storage: Path) -> str:
-    """What the small quickstart prints, on two workers and a Ray of its own."""
-    return succeeded(clutch("run", QUICKSTART, *sets(storage), HOME=str(storage / "home")))
+def told(storage: Path) -> tuple[list[str], str]:
+    """What the small quickstart shows and prints, on two workers and a Ray of its own."""
+    home = {"HOME": str(storage / "home")}
+    with tempfile.TemporaryFile() as results:
+        with terminal(RUN + sets(storage), 80, stdout=results.fileno(), environment=home) as shown:
+            lines = shown.end()
+        results.seek(0)
+        return lines, results.read().decode()
+
+
+@pytest.fixture(scope="module")
+def printed(told: tuple[list[str], str]) -> str:
+    return told[1]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +60,30 @@ def test_a_run_ends_with_the_table_and_where_to_look(printed: str, folder: Path)
     assert f"report    {folder}/delta_report.html" in printed
     assert f"mlflow ui --backend-store-uri sqlite:///{folder.parent}/mlflow.db" in printed
     assert (folder / "delta_report.html").is_file()
+
+
+def test_a_terminal_keeps_one_line_of_each_step(told: tuple[list[str], str]) -> None:
+    lines = [line for line in told[0] if line]
+    assert [line[:8].strip() for line in lines] == ["done"] * len(lines)
+    assert [line[8:32].strip() for line in lines] == [
+        "generate sat/test", "generate sat/unseen", "generate sat/validation", "generate sat/train",
+        "generate sat/warmup", "evaluate base", "train sft", "evaluate sft", "train grpo",
+        "evaluate grpo",
+    ]  # fmt: skip
+    counts = [line[32:42].strip() for line in lines]
+    assert counts == ["40", "12", "8", "60", "100", "52", "30", "52", "6", "52"]
+    assert "loss=" in lines[6] and "reward=" in lines[8]
+
+
+def test_the_whole_table_stands_on_a_terminal(storage: Path, folder: Path) -> None:
+    with terminal(RUN + sets(storage), 80) as shown:
+        lines = shown.end()
+    names = ("base ", "sft ", "grpo ", "guess: all True", "guess: random", "guess: majority")
+    rows = [line.strip() for line in lines if line.strip().startswith(names)]
+    rows = [row for row in rows if not row.startswith("grpo against")]
+    assert [next(name for name in names if row.startswith(name)) for row in rows] == [*names] * 2
+    assert "grpo against sft: " in "".join(lines) and "waiting" not in "".join(lines)
+    assert lines[-1] == "" or lines[-1].startswith("metrics")
 
 
 def test_two_workers_leave_two_logs_of_rollouts_and_one_of_metrics(folder: Path) -> None:

@@ -3,20 +3,36 @@
 import io
 import json
 import os
-import pty
 import re
 import shlex
-import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from synthetic_run import write_run
 
-from orchestrator.progress import Progress, key_values
+from orchestrator.closing import copy_evaluations
+from orchestrator.progress import TURNING, Progress, key_values
+from tests.terminal import Terminal, terminal
 
-ROOT = Path(__file__).resolve().parents[2]
+EVENTS = Path(__file__).resolve().parents[1] / "data" / "small_run_events.jsonl"
+"""What the driver of a small quickstart saw: tests/replayed_run.py says more."""
+STEPS = [
+    "generate sat/test",
+    "generate sat/train",
+    "generate sat/warmup",
+    "evaluate base",
+    "train sft",
+    "evaluate sft",
+    "train grpo",
+    "evaluate grpo",
+]
+GRPO_STEP = 40
+"""At which GRPO is looked at."""
 
 
 class Clock:
@@ -191,33 +207,98 @@ def test_values_are_quoted_where_needed(value: float | str, shown: str) -> None:
     assert key_values({"a": value}) == shown
 
 
-def test_a_terminal_gets_bars_and_results_stay_on_stdout() -> None:
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """The recorded run, shown once more on each line "again"."""
+    run = write_run(tmp_path_factory.mktemp("runs") / "quickstart")
+    copy_evaluations(run, ("base", "grpo"))
+    command = [sys.executable, "-m", "tests.replayed_run", EVENTS, run]
+    with terminal(command, 80) as shown:
+        yield shown
+
+
+def is_live(line: str) -> bool:
+    return line.startswith(tuple(TURNING))
+
+
+def live_line_with(*parts: str) -> Callable[[list[str]], bool]:
+    return lambda lines: any(is_live(x) and all(part in x for part in parts) for x in lines)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 110, 140])
+def test_a_run_can_be_followed_on_a_terminal(replayed: Terminal, columns: int) -> None:
+    replayed.clear(columns)
+    replayed.type("again")
+    replayed.wait_until(live_line_with("waiting for Ray to start 0:"))
+    seen = []
+    for event in map(json.loads, EVENTS.read_text().splitlines()):
+        now = event["progress"] or {"what": "the workers to start", "done": 0, "total": 0}
+        told = f"{now['done']}/{now['total']}" if now["total"] else f"waiting for {now['what']}"
+        replayed.type()
+        if now["done"] in (0, GRPO_STEP, now["total"]):
+            seen.append(replayed.wait_until(live_line_with(now["what"], told)))
+        if now["done"] == GRPO_STEP:
+            follow_grpo([line for line in seen[-1] if line], columns)
+    assert not any("/?" in line for lines in seen for line in lines)
+    replayed.type()
+    replayed.wait_until(live_line_with("waiting for the report"))
+    replayed.type()
+    lines = replayed.wait_until(lambda lines: any(x.startswith("try it") for x in lines))
+    steps = [line for line in lines if line.startswith("done ")]
+    assert [line[8:32].strip() for line in steps] == STEPS
+    assert not any(map(is_live, lines))
+    whole_table(lines, columns)
+
+
+def follow_grpo(lines: list[str], columns: int) -> None:
+    """What has ended has one line; below it stand name, bar, step and time left, then metrics."""
+    first = next(i for i, line in enumerate(lines) if is_live(line))
+    assert [line[8:32].strip() for line in lines[:first]] == STEPS[:-2]
+    assert all(line.startswith("done ") for line in lines[:first])
+    step, metrics = lines[first:]
+    assert re.match(rf". train grpo [━╸╺]+ +{GRPO_STEP}/60 \d+:\d\d left [\d.,]+/s$", step)
+    assert re.match(r"  reward=\S+ validation=\S+ loss=\S+ entropy=\S+ zero_variance=\S+$", metrics)
+    assert max(map(len, lines)) <= columns
+
+
+def whole_table(lines: list[str], columns: int) -> None:
+    """All rows of both tables, and the verdict below them."""
+    rows = [line.split("  ")[0].strip() for line in lines]
+    names = ["base", "sft", "grpo", "guess: all True", "guess: random", "guess: majority"]
+    assert [row for row in rows if row in names] == names * 2
+    assert not any("…" in line for line in lines if not line.startswith("try it"))
+    below = " ".join(lines[rows.index("guess: majority") :])
+    assert re.search(
+        r"grpo against sft: improved; greedy .* points \(.*\), pass@8 .* points", below
+    )
+
+
+def test_a_terminal_gets_live_lines_and_results_stay_on_stdout() -> None:
     code = (
-        "import time; from orchestrator.progress import Progress\n"
+        "import sys; from orchestrator.progress import Progress\n"
         "with Progress() as progress:\n"
-        "    with progress.waiting('Ray to start'): time.sleep(0.3)\n"
+        "    with progress.waiting('Ray to start'): sys.stdin.readline()\n"
         "    with progress.task('sft [x]', total=4) as task:\n"
-        "        for _ in range(4): task.advance(loss=0.5); time.sleep(0.1)\n"
+        "        task.update(3, loss=0.5); sys.stdin.readline(); task.advance()\n"
         "    progress.note('a [note]')\n"
+        "    with progress.task('read') as task: task.update(7, file='a' * 500)\n"
+        "    try:\n"
+        "        with progress.task('grpo', total=4): raise KeyboardInterrupt\n"
+        "    except KeyboardInterrupt: pass\n"
         "print('{}')"
     )
-    leader, follower = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=follower, env=environment
-    ) as process:
-        os.close(follower)
-        shown = b""
-        try:
-            while chunk := os.read(leader, 65536):
-                shown += chunk
-        except OSError:
-            pass  # how Linux says that the other end has closed
-        result, _ = process.communicate(timeout=30)
-    os.close(leader)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert process.returncode == 0
-    assert json.loads(result) == {}
-    for part in ("waiting for Ray to start", "sft [x]", "4/4", "loss=0.5", "a [note]", "left"):
-        assert part in text
-    assert "elapsed_s=" not in text
+    with tempfile.TemporaryFile() as results:
+        with terminal([sys.executable, "-c", code], 80, stdout=results.fileno()) as shown:
+            shown.wait_until(lambda lines: "waiting for Ray to start 0:00" in lines[0][2:])
+            shown.type()
+            shown.wait_until(lambda lines: "sft [x]" in lines[0] and "loss=0.5" in lines[1])
+            shown.type()
+            lines = shown.end()
+        results.seek(0)
+        assert json.loads(results.read()) == {}
+    assert [line.split()[:4] for line in lines if line] == [
+        ["done", "sft", "[x]", "4"],
+        ["a", "[note]"],
+        ["done", "read", "7", "0:00"],
+        ["stopped", "grpo", "0/4", "0:00"],
+    ]
