@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.comparison import Measure, measures
 from orchestrator.run_files import Row, RunFiles
 from orchestrator.table import guess
 
@@ -14,6 +15,7 @@ VERDICTS = {
     "worse": "Worse",
     "mixed": "Mixed: better by one measure and worse by another",
 }
+"""The run's verdict, which follows every measure, in words."""
 
 
 def headline(run: RunFiles, result: Block) -> tuple[str, str]:
@@ -28,13 +30,24 @@ def headline(run: RunFiles, result: Block) -> tuple[str, str]:
         return "No comparison", "The two checkpoints have no scored problem in common."
     before, after = (checkpoints[gain[side]][metric] for side in ("before", "after"))
     how = "at the first, greedy try" if metric == "greedy" else "in a single sample"
-    clear = " not clear:" if gain["verdict"] == "tied" else ""
-    return VERDICTS[gain["verdict"]], (
+    found = list(measures(result))
+    main = next(m for m in found if not m.part and m.metric == metric)
+    clear = " not clear:" if main.verdict == "tied" else ""
+    return VERDICTS[result.get("verdict") or gain["verdict"]], (
         f"After {called(gain['after'])} the model solves {percent(after['rate'])} of "
         f"{after['n']:,} {'held-out ' if is_separate(run) else ''}problems {how}; before it "
         f"({called(gain['before'])}), {percent(before['rate'])}. The difference is{clear} "
         f"{points(gain[metric])}."
+        + "".join(_otherwise(main, found, word) for word in ("worse", "improved"))
     )
+
+
+def _otherwise(main: Measure, found: list[Measure], word: str) -> str:
+    """Name the measures that went `word`, where the headline's own did not."""
+    named = [f"{m.name}, {points(m.difference)}" for m in found if m.verdict == word]
+    if main.verdict == word or not named:
+        return ""
+    return f" Clearly {'worse' if word == 'worse' else 'better'}: {'; '.join(named)}."
 
 
 def is_separate(run: RunFiles) -> bool:

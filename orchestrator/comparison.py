@@ -1,11 +1,19 @@
 """Two checkpoints on the same problems, paired by id: what was gained, what was lost."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from orchestrator.evaluations import GREEDY, Evaluation, Item
 from orchestrator.run_files import RunFiles
-from orchestrator.statistics import Estimate, mcnemar_p, paired_difference, verdict
+from orchestrator.statistics import (
+    Estimate,
+    mcnemar_p,
+    paired_difference,
+    together,
+    verdict,
+)
 
 Pair = tuple[Item, Item]
 
@@ -30,12 +38,8 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Return improved, worse or tied, or mixed where greedy and pass@1 point apart."""
-        words = {verdict(self.differences[m]) for m in (GREEDY, "pass@1") if m in self.differences}
-        if {"improved", "worse"} <= words:
-            return "mixed"
-        decided = words - {"tied"}
-        return decided.pop() if decided else "tied"
+        """Return improved, worse or tied, or mixed, by every measure."""
+        return together(map(verdict, self.differences.values()))
 
     def as_dict(self) -> dict[str, object]:
         """Return the comparison as result.json keeps it."""
@@ -78,6 +82,34 @@ def compare(before: Evaluation, after: Evaluation) -> Comparison:
         kept_unsolved=tuple(moves.get((0.0, 0.0), ())),
         num_unpaired=len(before.items) + len(after.items) - 2 * len(pairs),
     )
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measured difference of a result: of which part of it, by which metric, which way."""
+
+    part: str
+    metric: str
+    difference: Mapping[str, Any]
+    verdict: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in a sentence: "pass@8", "task abd pass@8"."""
+        return f"{self.part} {self.metric}".strip()
+
+
+def measures(result: Mapping[str, Any], part: str = "") -> Iterator[Measure]:
+    """Yield every measured difference of a result, those of its tasks and other splits, too."""
+    for metric, found in (result.get("gain") or {}).items():
+        if isinstance(found, Mapping):
+            estimate = Estimate(found["difference"], found["low"], found["high"], int(found["n"]))
+            yield Measure(part, metric, found, verdict(estimate))
+    for task, block in (result.get("tasks") or {}).items():
+        yield from measures(block, f"{part} task {task}".strip())
+    for group in ("unseen", "other_splits"):
+        for split, block in (result.get(group) or {}).items():
+            yield from measures(block, f"split {split}")
 
 
 def headline_pair(run: RunFiles, checkpoints: list[str]) -> tuple[str, str] | None:

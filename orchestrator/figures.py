@@ -1,8 +1,9 @@
 """The figures of a report: inline SVG that follows the page's light or dark colours.
 
 Bars and dots are drawn in per cent of their own width, so that text beside them keeps its size on
-a phone; curves are drawn in a 360 x 170 box. Colours are CSS classes (s0, s1, … for checkpoints
-and stages), never written here. Every figure has a text for those who cannot see it.
+a phone; curves are drawn in a 360 x 184 box, those of one stage after those of the other. Colours
+are CSS classes (s0, s1, … for checkpoints and stages), never written here. Every figure has a text
+for those who cannot see it.
 """
 
 import math
@@ -14,8 +15,10 @@ from markupsafe import Markup
 from orchestrator.curves import Curve, thinned
 from orchestrator.statistics import Estimate
 
-WIDTH, HEIGHT = 360, 170
-LEFT, RIGHT, TOP, BOTTOM = 40, 8, 8, 22
+WIDTH, HEIGHT = 360, 184
+LEFT, RIGHT, TOP, BOTTOM = 40, 8, 8, 36
+GAP, LETTER = 14, 6
+"""Room between two stages, and for a letter of an axis."""
 ROW_HEIGHT = 22
 GRID = (0, 25, 50, 75, 100)
 NUM_STYLES = 6
@@ -60,41 +63,35 @@ def rate_axis() -> Markup:
 def line_chart(curves: Sequence[tuple[Curve, str]], words: str) -> Markup:
     """Return a chart of curves over steps, one (curve, CSS class) each; 0 is always on the axis.
 
-    A long curve is drawn through the means of its neighbours (at most 240 points).
+    Each curve is another stage, which begins where the one before has ended: each has a part of
+    the chart, as wide as the others'. A long curve is drawn through the means of its neighbours
+    (at most 240 points).
     """
     drawn = [(thinned(curve), style) for curve, style in curves]
     values = [value for curve, _ in drawn for value in curve.values]
-    last = max(curve.steps[-1] for curve, _ in drawn)
     low, high, ticks = _scale(min(values), max(values))
-
-    def x(step: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * step / max(last, 1)
 
     def y(value: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
 
-    parts = []
-    for tick in ticks:
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" '
-            f'y2="{y(tick):.1f}"/><text class="tick" x="{LEFT - 5}" y="{y(tick) + 4:.1f}" '
-            f'text-anchor="end">{tick_text(tick)}</text>'
-        )
-    for step, anchor in ((0, "start"), (last // 2, "middle"), (last, "end")):
-        parts.append(
-            f'<text class="tick" x="{x(step):.1f}" y="{HEIGHT - 6}" '
-            f'text-anchor="{anchor}">{step:,}</text>'
-        )
-    for curve, style in drawn:
-        points = " ".join(
-            f"{x(step):.1f},{y(value):.1f}"
+    parts = [
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" '
+        f'y2="{y(tick):.1f}"/><text class="tick" x="{LEFT - 5}" y="{y(tick) + 4:.1f}" '
+        f'text-anchor="end">{tick_text(tick)}</text>'
+        for tick in ticks
+    ]
+    width = (WIDTH - LEFT - RIGHT - GAP * (len(drawn) - 1)) / len(drawn)
+    for number, (curve, style) in enumerate(drawn):
+        left, last = LEFT + number * (width + GAP), max(curves[number][0].steps[-1], 1)
+        parts.append(_step_axis(curve.stage if len(drawn) > 1 else "", left, width, last))
+        points = [
+            (left + width * step / last, y(value))
             for step, value in zip(curve.steps, curve.values, strict=True)
-        )
-        parts.append(f'<polyline class="{style} line" points="{points}"/>')
-        parts.append(
-            f'<circle class="{style} fill" cx="{x(curve.steps[-1]):.1f}" '
-            f'cy="{y(curve.values[-1]):.1f}" r="2.5"/>'
-        )
+        ]
+        line = " ".join(f"{x:.1f},{height:.1f}" for x, height in points)
+        parts.append(f'<polyline class="{style} line" points="{line}"/>')
+        x, height = points[-1]
+        parts.append(f'<circle class="{style} fill" cx="{x:.1f}" cy="{height:.1f}" r="2.5"/>')
     return Markup(
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(words)}">'
         f"<title>{escape(words)}</title>{''.join(parts)}</svg>"
@@ -106,6 +103,28 @@ def standalone(chart: Markup, css: str) -> str:
     head, inside = str(chart).split(">", 1)
     head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     return f"{head}><style>{css} svg {{ background: var(--paper) }}</style>{inside}"
+
+
+def _step_axis(stage: str, left: float, width: float, last: int) -> str:
+    """The axis under one stage's curve, and the line between it and the stage before."""
+    label = f"step of {stage}" if stage else "step"
+    if len(label) * LETTER > width:
+        label = f"{label[: max(1, int(width / LETTER) - 1)]}…"
+    texts = [(left, "start", "0"), (left + width, "end", f"{last:,}")]
+    if width > 200 and last > 1:
+        texts.append((left + width / 2, "middle", f"{last // 2:,}"))
+    axis = "".join(
+        f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 20}" text-anchor="{anchor}">{text}</text>'
+        for x, anchor, text in texts
+    )
+    axis += (
+        f'<text class="tick" x="{left + width / 2:.1f}" y="{HEIGHT - 5}" '
+        f'text-anchor="middle">{escape(label)}</text>'
+    )
+    if left > LEFT:
+        x = left - GAP / 2
+        axis += f'<line class="guide" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+    return axis
 
 
 def tick_text(value: float) -> str:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from orchestrator.curves import Curve
 from orchestrator.figures import NUM_STYLES, line_chart, rate_bar, rate_dots, tick_text
 from orchestrator.statistics import Estimate
-from orchestrator.table import guess, rate_cell
+from orchestrator.table import chance_rate, guess, rate_cell
 
 LEARNING = {
     "loss/train": ("Training loss", "nats a token"),
@@ -167,9 +167,8 @@ def _rates(checkpoints: Mapping[str, Any], metric: str) -> Iterable[Bar]:
 
 
 def _chance(result: Mapping[str, Any], metric: str) -> Iterable[Bar]:
-    if metric not in ("greedy", "pass@1"):
-        return
-    for key, rate in result["chance"].items():
+    for key, known in result["chance"].items():
+        rate = chance_rate(key, known, metric)
         if rate is not None:
             bar = rate_bar(rate, "chance", f"{guess(key)}: {100 * rate:.1f} %")
             yield Bar(guess(key), bar, f"{100 * rate:.1f}", quiet=True)

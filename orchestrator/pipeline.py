@@ -102,6 +102,7 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
             try:
                 if not paths.is_trained:
                     _train(paths, tracker, verbose, progress)
+                    _describe(paths, hashes)
             except BaseException as error:
                 stopped = isinstance(error, KeyboardInterrupt)
                 tracker.finish("KILLED" if stopped else "FAILED")
@@ -237,11 +238,17 @@ def _make_datasets(paths: RunPaths, verbose: bool, progress: Progress) -> dict[s
 
 
 def _describe(paths: RunPaths, hashes: dict[str, str]) -> None:
-    """Write run_manifest.json; a run that goes on keeps its identity."""
+    """Write run_manifest.json; a run that goes on keeps its identity.
+
+    A model from scratch is made by the first worker, so it is described once that has been.
+    """
     model = paths.config.model
     base = None
     if isinstance(model, HfModelConfig) and Path(model.path).is_dir():
         base = hash_checkpoint(Path(model.path))
+    elif is_finished(paths.folder, BASE):
+        made = hash_checkpoint(paths.folder / "checkpoints" / BASE)
+        base = made.model_copy(update={"path": f"checkpoints/{BASE}"})
     manifest = build_manifest(
         paths.config,
         datasets=hashes,

@@ -1,7 +1,8 @@
 """result.json: the figures of a run's table, recomputed from its evaluations.
 
 `checkpoints`, `chance`, `wall_s`, `cpu_s` and `peak_bytes` are what the terminal's table shows, for
-the first evaluated split. Beside them stand the other splits, each size, and the paired gain.
+the first evaluated split. Beside them stand the other splits, each size, and the paired gain. The
+`verdict` follows every measured difference: of each metric, task and split.
 """
 
 import json
@@ -9,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.comparison import compare, headline_pair
+from orchestrator.comparison import compare, headline_pair, measures
 from orchestrator.evaluations import Evaluation, Item, evaluation_of, read_evaluations, splits_of
 from orchestrator.run_files import RunFiles, read_json, read_run, write_text
+from orchestrator.statistics import together
 
 CHANCE = ("all_true", "random", "majority")
 """Guessing strategies that need no model, as the dataset's manifest names them."""
@@ -50,6 +52,7 @@ def result_of(
         other = _split_result(run, evaluations, split)
         unseen = bool(other["held_out_sizes"]) and not _seen(run, evaluations, split)
         result["unseen" if unseen else "other_splits"][split] = other
+    result["verdict"] = together(m.verdict for m in measures(result)) if result["gain"] else None
     return result
 
 

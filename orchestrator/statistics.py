@@ -5,7 +5,7 @@ eight independent trials, so each interval here takes one value a problem.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,3 +121,11 @@ def verdict(difference: Estimate) -> str:
     if difference.low > 0:
         return "improved"
     return "worse" if difference.high < 0 else "tied"
+
+
+def together(verdicts: Iterable[str]) -> str:
+    """Return one verdict for several measures: worse if any is, mixed if another improved."""
+    found = set(verdicts)
+    if "mixed" in found or {"improved", "worse"} <= found:
+        return "mixed"
+    return next((word for word in ("worse", "improved") if word in found), "tied")

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.comparison import measures
+
 PLAIN_WIDTH = 200
 """Columns where the output is a file or a pipe."""
 CHANCE_WORDS = {"all_true": "all True", "always_unsat": "UNSAT"}
@@ -70,31 +72,43 @@ def rate_cell(estimate: Mapping[str, Any] | None) -> str:
     )
 
 
-def chance_cell(key: str, rate: float | None, metric: str) -> str:
-    """Return what a guessing strategy scores under `metric`, in per cent.
+def chance_rate(key: str, rate: float | None, metric: str) -> float | None:
+    """Return what a guessing strategy scores under `metric`; None where that is not known.
 
     The fixed strategies give the same answer in every sample; a random one has more luck with more
     samples, which the dataset's manifest does not state.
     """
-    if rate is None:
-        return "unknown"
-    if key == "random" and metric not in ("greedy", "pass@1"):
-        return "-"
-    return f"{100 * rate:.1f}"
+    return None if key == "random" and metric not in ("greedy", "pass@1") else rate
+
+
+def chance_cell(key: str, rate: float | None, metric: str) -> str:
+    """Return what a guessing strategy scores under `metric`, in per cent."""
+    known = chance_rate(key, rate, metric)
+    if known is None:
+        return "unknown" if rate is None else "-"
+    return f"{100 * known:.1f}"
 
 
 def gain_line(result: Mapping[str, Any]) -> str:
-    """Return one sentence on the run's gain: the verdict, in points, with intervals."""
+    """Return one sentence on the run's gain: the verdict, in points, with intervals.
+
+    Other splits and tasks are named where they went another way.
+    """
     gain = result.get("gain")
     if not gain:
         return "No gain to tell: fewer than two checkpoints were evaluated."
     parts = [
-        f"{metric} {100 * d['difference']:+.1f} points "
-        f"({100 * d['low']:+.1f} to {100 * d['high']:+.1f})"
-        for metric, d in gain.items()
-        if isinstance(d, Mapping)
+        f"{m.name} {_points(m.difference)}" + (f" ({m.verdict})" if m.part else "")
+        for m in measures(result)
+        if not m.part or m.verdict not in ("tied", gain["verdict"])
     ]
-    return f"{gain['after']} against {gain['before']}: {gain['verdict']}; " + ", ".join(parts)
+    verdict = result.get("verdict") or gain["verdict"]
+    return f"{gain['after']} against {gain['before']}: {verdict}; " + ", ".join(parts)
+
+
+def _points(difference: Mapping[str, Any]) -> str:
+    mean, low, high = (100 * difference[key] for key in ("difference", "low", "high"))
+    return f"{mean:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 
 def _blocks(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from datagen.manifest import load_manifest
 from orchestrator.cli import run_command
 from orchestrator.config import config_hash
+from orchestrator.manifest import hash_checkpoint
 from orchestrator.pipeline import plan_run, run_pipeline
 from orchestrator.progress import Progress
 from tests.small_quickstart import QUICKSTART, small_overrides, small_quickstart
@@ -71,6 +72,8 @@ def test_the_manifest_tells_what_was_run(folder: Path, storage: Path) -> None:
     dataset = load_manifest(folder / "datasets" / "sat")
     assert dataset.dataset_hash in json.dumps(manifest)
     assert manifest["seed"] == 0
+    base = hash_checkpoint(folder / "checkpoints" / "base").sha256
+    assert manifest["base_checkpoint"] == {"path": "checkpoints/base", "sha256": base}
     assert {"torch", "ray", "transformers", "clutch"} <= manifest["packages"].keys()
 
 

@@ -7,9 +7,11 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from synthetic_run import CONFIG, HELD_OUT, write_run
 
+from orchestrator.claims import points
 from orchestrator.report import report_context, write_report
 from orchestrator.result import build_result
 from orchestrator.shown_text import duration, fence, p_value, shortened, size, table_cell, visible
+from orchestrator.table import gain_line
 
 HOSTILE = (
     '</pre><script>alert("x")</script><img src=x onerror=alert(1)>'
@@ -107,6 +109,43 @@ def test_every_promised_part_is_there(run):
         assert part in text, part
     sizes = text.split("By size")[1]
     assert sizes.index("n6 m16") < sizes.index("Held out of training") < sizes.index(HELD_OUT)
+
+
+def test_stages_are_drawn_one_after_another_over_their_steps(tmp_path):
+    folder = write_run(tmp_path / "run", num_problems=12)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["validation/solved"] = row["step"] / 1200
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    panels = report_context(folder)["panels"]
+    charts = {p.metric: ElementTree.fromstring(p.chart) for p in panels["learning"]}
+    lines = [element.get("points") for element in charts["validation/solved"].iter("polyline")]
+    sft, grpo = ([float(point.split(",")[0]) for point in line.split()] for line in lines)
+    assert max(sft) < min(grpo)
+    assert [text.text for text in charts["validation/solved"].iter("text")][-6:] == [
+        "0", "320", "step of sft", "0", "1,200", "step of grpo",
+    ]  # fmt: skip
+    assert [text.text for text in charts["loss/train"].iter("text")][-4:] == [
+        "0", "320", "160", "step",
+    ]  # fmt: skip
+
+
+def test_bars_show_the_guesses_that_the_table_shows(run):
+    bars = {p["metric"]: [b.label for b in p["bars"]] for p in report_context(run)["rate_panels"]}
+    guesses = ["guess: all True", "guess: random", "guess: majority"]
+    assert bars["greedy"][3:] == bars["pass@1"][3:] == guesses
+    assert bars["pass@8"][3:] == ["guess: all True", "guess: majority"]
+
+
+def test_a_wide_table_names_its_columns_in_each_cell_for_small_screens(run):
+    tables = [t for t in parsed(page_of(run)).iter("table") if t.get("class") == "stacked"]
+    assert [len(t.findall("tr")) for t in tables] == [4, 3]
+    for table in tables:
+        head, *rows = (list(row) for row in table.iter("tr"))
+        for row in rows:
+            assert [c.get("data-label") for c in row[1:]] == [c.text for c in head[1:]]
+    assert "percentage points" in text_of(page_of(run))
+    assert ".stacked td[data-label]::before { content: attr(data-label)" in page_of(run)
 
 
 def test_changes_both_ways_are_counted_and_listed(run):
@@ -207,6 +246,60 @@ def test_worse_is_called_worse(tmp_path):
     (evaluations / "sft.jsonl").rename(evaluations / "grpo.jsonl")
     (evaluations / "kept.jsonl").rename(evaluations / "sft.jsonl")
     assert report_context(folder)["word"] == "Worse"
+
+
+def changed(folder, checkpoint, source, change):
+    """Write a checkpoint's answers as those of `source`, each row changed."""
+    lines = (folder / "evaluations" / f"{source}.jsonl").read_text().splitlines()
+    rows = [change(json.loads(line)) for line in lines]
+    path = folder / "evaluations" / f"{checkpoint}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def all_alike(row):
+    """A problem whose samples are all as the first: no fewer are solved, but fewer are tried."""
+    return row | {"samples": row["samples"][:1] * len(row["samples"])}
+
+
+def test_samples_that_got_worse_are_not_called_tied(tmp_path):
+    folder = write_run(tmp_path / "run", num_problems=200)
+    changed(folder, "grpo", "sft", all_alike)
+    result, context = build_result(folder), report_context(folder)
+    gain = result["gain"]
+    assert gain["greedy"]["difference"] == 0 and gain["pass@8"]["high"] < 0
+    assert (gain["verdict"], result["verdict"], context["word"]) == ("worse", "worse", "Worse")
+    assert "The difference is not clear" in context["sentence"]
+    assert "Clearly worse: pass@8, " + points(gain["pass@8"]) in context["sentence"]
+    assert 'class="verdict worse"' in page_of(write_report(folder).parent)
+    assert gain_line(result).startswith("grpo against sft: worse; greedy +0.0 points")
+
+
+def test_a_task_or_a_split_that_got_worse_is_named_in_the_headline(tmp_path):
+    folder = write_run(tmp_path / "run", num_problems=200)
+    for name in ("base", "sft", "grpo"):
+        changed(
+            folder,
+            name,
+            name,
+            lambda row: row | {"task": "sat" if int(row["id"][-1]) % 2 else "abd"},
+        )
+    before = {}
+    changed(folder, "sft", "sft", lambda row: before.setdefault((row["split"], row["id"]), row))
+
+    def worse(row):
+        old = before[row["split"], row["id"]]
+        failed = {"score": 0.0, "reason": "unsatisfied_clause"}
+        fails = row["task"] == "abd"
+        return old | {"greedy": old["greedy"] | failed} if fails else row
+
+    changed(folder, "grpo", "grpo", worse)
+    result, context = build_result(folder), report_context(folder)
+    assert result["gain"]["verdict"] == "improved"
+    assert result["tasks"]["abd"]["gain"]["verdict"] == "worse"
+    assert result["verdict"] == "mixed" and context["word"].startswith("Mixed")
+    assert "Clearly worse: task abd greedy, " in context["sentence"]
+    assert "task abd greedy -" in gain_line(result) and "(worse)" in gain_line(result)
+    assert gain_line(result).startswith("grpo against sft: mixed; greedy +")
 
 
 def test_gold_answers_and_shared_problems_are_told(tmp_path):
