@@ -27,9 +27,14 @@ def reward_of(task_name: str) -> Callable[[ScoreBatch], RewardFn]:
             trainer_state: Any = None,
             *,
             task: Sequence[str] | None = None,
-            env: Sequence[str] = (),
+            env: Sequence[str] | None = None,
             **columns: Any,
         ) -> list[float | None]:
+            if env is None:
+                raise ValueError(
+                    f"{score_batch.__name__} needs the column env: the problem of each row as a "
+                    "JSON string, as datasets hold it"
+                )
             texts = [c if type(c) is str else completion_text(c) for c in completions]
             if task is None or list(task).count(task_name) == len(texts) == len(task):
                 return [score.value for score in score_batch(texts, env)]

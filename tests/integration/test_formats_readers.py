@@ -14,8 +14,8 @@ from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from datagen.formats.export import export_rows
 from datagen.formats.registry import FORMATS
+from reward_fns import abd_reward_fn, sat_fraction_reward_fn, sat_reward_fn
 from reward_fns.registry import score
-from reward_fns.sat import sat_fraction_reward_fn, sat_reward_fn
 from tests.export_rows import mixed_rows, sat_row, trace_row
 from tests.small_models import byte_tokenizer, small_model
 from tests.small_policy import format_policy
@@ -81,7 +81,7 @@ def settings(folder: Path) -> dict[str, object]:
 
 
 def test_grpo_trainer_trains_on_the_trl_export(tmp_path: Path) -> None:
-    """Rewards reach TRL unmodified; rows of another task are left out of them."""
+    """Rewards reach TRL unmodified; each is called on all rows and answers for its own task."""
     table = load("trl", mixed_rows(16), tmp_path)
     args = GRPOConfig(
         **settings(tmp_path), per_device_train_batch_size=8, num_generations=4,
@@ -91,20 +91,31 @@ def test_grpo_trainer_trains_on_the_trl_export(tmp_path: Path) -> None:
     before = [weight.clone() for weight in policy.model.parameters()]
     trainer = GRPOTrainer(
         policy.model,
-        [sat_reward_fn, sat_fraction_reward_fn],
+        [sat_reward_fn, sat_fraction_reward_fn, abd_reward_fn],
         args,
-        train_dataset=table.filter(lambda row: row["task"] == "sat"),
+        train_dataset=table,
         processing_class=policy.tokenizer,
     )
     assert trainer.train().global_step == 2
     logged = [row for row in trainer.state.log_history if "reward" in row]
     assert len(logged) == 2
     assert sum(row["rewards/sat_fraction_reward_fn/mean"] for row in logged) > 0
+    assert any(row["rewards/abd_reward_fn/mean"] == 0 for row in logged)
     after = policy.model.parameters()
     assert any(not torch.equal(x, y) for x, y in zip(before, after, strict=True))
-    batch = table.select(range(2))
-    columns = {name: batch[name] for name in ("task", "env")}
-    assert sat_reward_fn(completions=batch["answer"], **columns) == [1.0, None]
+    called_by_trl_itself(trainer, table)
+
+
+def called_by_trl_itself(trainer: GRPOTrainer, table: Dataset) -> None:
+    """TRL's own call of the reward functions, with strings and with chat messages."""
+    rows = [table[i] for i in range(4)]
+    assert [row["task"] for row in rows] == ["sat", "abd"] * 2
+    texts = [row["answer"] for row in rows[:2]] + ["1", "<INPUT>no</INPUT>"]
+    chats = [[{"role": "assistant", "content": text}] for text in texts]
+    for completions in (texts, chats):
+        rewards = trainer._calculate_rewards(rows, ["?"] * 4, completions, [[1]] * 4)
+        expected = [[1, 1, None], [None, None, 1], [0, 0, None], [None, None, 0]]
+        assert [[None if r != r else r for r in row] for row in rewards.tolist()] == expected
 
 
 def test_sft_trainer_trains_on_training_examples(tmp_path: Path) -> None:

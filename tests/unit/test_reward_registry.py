@@ -1,7 +1,12 @@
 """The registry of rewards, and which part of a completion is the answer."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import reward_fns
 from reward_fns.answers import completion_text, final_answer
 from reward_fns.records import Problem
 from reward_fns.registry import REWARDS, choose_rewards, get_reward, score, score_rows
@@ -21,6 +26,30 @@ def test_every_reward_scores_a_right_answer():
         assert reward.name == name
         assert score(name, reward.task, answer, env).value == 1.0
         assert reward.reward_fn(completions=[answer], task=[reward.task], env=[env]) == [1.0]
+
+
+def test_the_package_offers_them_and_loads_nothing_but_the_standard_library():
+    for name, reward in REWARDS.items():
+        assert getattr(reward_fns, f"{name}_reward_fn") is reward.reward_fn
+    with pytest.raises(ImportError, match="cannot import name 'maze_reward_fn'"):
+        from reward_fns import maze_reward_fn  # noqa: F401
+    program = (
+        "import sys\nsys.path.insert(0, sys.argv[1])\nimport reward_fns\n"
+        "before = set(sys.modules)\n"
+        "from reward_fns import Sandbox, abd_reward_fn, sat_reward_fn\n"
+        "print('reward_fns.sat' in before, *{m.partition('.')[0] for m in sys.modules}\n"
+        "      - sys.stdlib_module_names - {'__main__'})"
+    )
+    root = str(Path(reward_fns.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, root], capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("False reward_fns\n", "")
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(ValueError, match="sat_reward_fn needs the column env"):
+        reward_fns.sat_reward_fn(prompts=["?"], completions=["1"], task=["sat"])
 
 
 def test_without_names_each_task_is_scored_by_its_own_reward():
