@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -55,13 +56,15 @@ class RunPaths:
         return dataset_folder(self.config.datasets[name], self.folder / "datasets" / name)
 
     def course(self) -> Course:
-        """What the workers are to do."""
+        """What the workers are to do; prompts that hold a date hold that of the run's start."""
+        manifest = read_manifest(self.folder)
         return Course(
             model=self.config.model,
             stages=self.config.stages,
             evaluation=self.config.evaluation,
             datasets={name: self.dataset(name).resolve() for name in self.config.datasets},
             sandbox=self.config.sandbox,
+            today=date.fromisoformat(manifest.created_at[:10]) if manifest else None,
         )
 
     @property

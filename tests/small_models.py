@@ -1,14 +1,18 @@
-"""Small models of three families, made from config and saved to disk as a user's model would be."""
+"""Small models of four families, made from config and saved to disk as a user's model would be."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
+from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -25,11 +29,17 @@ FAMILIES = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM),
     "llama": (LlamaConfig, LlamaForCausalLM),
+    "mamba": (MambaConfig, MambaForCausalLM),
 }
 
 
-def byte_tokenizer(chat_template: str | None = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
-    """Byte-level tokenizer with Qwen's special tokens: eos <|im_end|>, no pad token."""
+def byte_tokenizer(
+    chat_template: Any = CHAT_TEMPLATE, eos_token: str = "<|im_end|>", adds_eos: bool = False
+) -> PreTrainedTokenizerFast:
+    """Byte-level tokenizer with Qwen's special tokens: eos <|im_end|>, no pad token.
+
+    Base models have the eos <|endoftext|>; with `adds_eos` it stands behind every text.
+    """
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -40,13 +50,18 @@ def byte_tokenizer(chat_template: str | None = CHAT_TEMPLATE) -> PreTrainedToken
         show_progress=False,
     )
     tokenizer.train_from_iterator(["x1 = True, x2 = False", "+1 -2 +3 ; -1 +2 ="], trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>")
+    if adds_eos:
+        pair = (eos_token, tokenizer.token_to_id(eos_token))
+        tokenizer.post_processor = TemplateProcessing(
+            single=f"$A {eos_token}", special_tokens=[pair]
+        )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=eos_token)
     fast.chat_template = chat_template
     return fast
 
 
 def small_model(family: str, **overrides: object) -> PreTrainedModel:
-    """Two layers, width 32, of the family `qwen2`, `qwen3` or `llama`."""
+    """Two layers, width 32, of the family `qwen2`, `qwen3`, `llama` or `mamba`."""
     config_class, model_class = FAMILIES[family]
     settings = {
         "vocab_size": 300,

@@ -52,7 +52,13 @@ class TinyModelConfig(Strict):
 
 
 class HfModelConfig(Strict):
-    """Any causal language model in Hugging Face format, from a folder or the Hub."""
+    """Any causal language model in Hugging Face format, from a folder or the Hub.
+
+    Loading checks that sampling and training agree on a few tokens: a model that has no cache, or
+    whose cache gives other numbers, is decoded without one (slower), and one that still differs is
+    refused. An answer ends as the chat template ends a turn; prompts never end in what the
+    tokenizer appends to texts. A template that writes the date writes that of the run's start.
+    """
 
     type: Literal["hf"]
     path: str = Field(min_length=1)
@@ -63,6 +69,9 @@ class HfModelConfig(Strict):
     """Type in which the weights are kept and trained."""
     chat_template: bool = True
     """Wrap prompts in the tokenizer's chat template, where it has one."""
+    eos_token: str | None = Field(None, min_length=1)
+    """Token that ends a completion; by default the one that ends a turn in the chat template, else
+    the tokenizer's."""
     gradient_checkpointing: bool = False
     """Recompute each layer's activations in the backward pass: less memory, more time."""
 

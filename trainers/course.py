@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from trainers.config import EvaluationConfig, ModelConfig, SandboxConfig, StageConfig
@@ -21,6 +22,8 @@ class Course:
     """Folder of each dataset by name."""
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     """How programs are run that judge answers."""
+    today: date | None = None
+    """The date that chat templates write; the day that it is by default."""
 
 
 def is_finished(run_folder: Path, name: str) -> bool:

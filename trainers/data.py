@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from reward_fns.answers import opened_thought
 from reward_fns.records import Problem
+from trainers.models.chat import TEMPLATE_ERRORS, render_chat
 from trainers.models.load import Policy
 
 COLUMNS = ("id", "task", "split", "index", "prompt", "answer", "env", "difficulty")
@@ -134,6 +136,28 @@ class EncodedCompletions:
     """Completions longer than the limit, of which only the beginning was kept."""
 
 
+def prompts_for(
+    policy: Policy, problems: Sequence[Problem], max_prompt_length: int,
+    long_prompts: Literal["error", "drop", "truncate"] = "error",
+) -> EncodedPrompts:  # fmt: skip
+    """Encode prompts as `policy` is to read them; see `encode_prompts`."""
+    return encode_prompts(
+        policy.tokenizer, problems, max_prompt_length=max_prompt_length,
+        long_prompts=long_prompts, chat_template=policy.chat_template, today=policy.today,
+        num_embeddings=policy.num_embeddings,
+    )  # fmt: skip
+
+
+def answers_for(
+    policy: Policy, problems: Sequence[Problem], max_completion_length: int
+) -> EncodedCompletions:
+    """Encode answers as `policy` is to give them; see `encode_completions`."""
+    return encode_completions(
+        policy.tokenizer, problems, eos_token_id=policy.eos_token_ids[0],
+        max_completion_length=max_completion_length, num_embeddings=policy.num_embeddings,
+    )  # fmt: skip
+
+
 def encode_prompts(
     tokenizer: PreTrainedTokenizerBase,
     problems: Sequence[Problem],
@@ -141,12 +165,16 @@ def encode_prompts(
     max_prompt_length: int,
     long_prompts: Literal["error", "drop", "truncate"] = "error",
     chat_template: bool = False,
+    today: date | None = None,
+    num_embeddings: int | None = None,
 ) -> EncodedPrompts:
     """Encode the problems' prompts, as one user message each where `chat_template` is set.
 
-    A prompt of more than `max_prompt_length` tokens is refused, dropped, or cut to its end.
-    Raises ValueError naming the problem for such a prompt, for an empty one, for a token that the
-    vocabulary lacks, and where nothing is left.
+    What the tokenizer appends to a text, as an eos token, is left out: the answer goes on there.
+    A template that writes today's date writes `today`. A prompt of more than `max_prompt_length`
+    tokens is refused, dropped, or cut to its end.
+    Raises ValueError naming the problem for such a prompt, for an empty one, for one that the
+    template refuses, for a token that the vocabulary or the model lacks, and where nothing is left.
     """
     if max_prompt_length < 1:
         raise ValueError(
@@ -156,9 +184,10 @@ def encode_prompts(
     kept, indices, num_truncated = [], [], 0
     texts = [problem.prompt for problem in problems]
     if chat_template:
-        texts = [_as_chat(tokenizer, text) for text in texts]
+        texts = [_as_chat(tokenizer, problem, today) for problem in problems]
     encoded = _encode(tokenizer, problems, texts, add_special_tokens=not chat_template)
     for index, ids in enumerate(encoded):
+        _refuse_unembedded(tokenizer, problems[index], ids, num_embeddings)
         if len(ids) > max_prompt_length:
             if long_prompts == "error":
                 raise ValueError(
@@ -187,15 +216,18 @@ def encode_completions(
     *,
     eos_token_id: int,
     max_completion_length: int,
+    num_embeddings: int | None = None,
 ) -> EncodedCompletions:
     """Encode the problems' answers as what the model is to say, and end each with the eos token.
 
-    Raises ValueError naming the problem for a token that the vocabulary lacks.
+    Raises ValueError naming the problem for a token that the vocabulary or the model lacks.
     """
     texts = [problem.answer for problem in problems]
     completion_ids, num_truncated = [], 0
-    for ids in _encode(tokenizer, problems, texts, add_special_tokens=False):
+    encoded = _encode(tokenizer, problems, texts, add_special_tokens=False)
+    for problem, ids in zip(problems, encoded, strict=True):
         ended = [*ids, eos_token_id]
+        _refuse_unembedded(tokenizer, problem, ended, num_embeddings)
         num_truncated += len(ended) > max_completion_length
         completion_ids.append(ended[:max_completion_length])
     return EncodedCompletions(completion_ids, num_truncated)
@@ -211,14 +243,41 @@ def decode_completions(policy: Policy, completions: Sequence[Sequence[int]]) -> 
     dropped = {*policy.eos_token_ids, policy.pad_token_id}
     kept = [[token for token in ids if token not in dropped] for ids in completions]
     texts = policy.tokenizer.batch_decode(kept) if kept else []
-    begun = opened_thought(_as_chat(policy.tokenizer, "?")) if policy.chat_template else ""
+    begun = (
+        opened_thought(_asked(policy.tokenizer, "?", policy.today)) if policy.chat_template else ""
+    )
     return [begun + text for text in texts] if begun else texts
 
 
-def _as_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
+def _asked(tokenizer: PreTrainedTokenizerBase, prompt: str, today: date | None) -> str:
     message = {"role": "user", "content": prompt}
-    text = tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
-    return str(text)
+    return render_chat(tokenizer, [message], today, add_generation_prompt=True)
+
+
+def _as_chat(tokenizer: PreTrainedTokenizerBase, problem: Problem, today: date | None) -> str:
+    try:
+        return _asked(tokenizer, problem.prompt, today)
+    except TEMPLATE_ERRORS as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"problem {problem.id}: the chat template of {tokenizer.name_or_path} refuses the "
+            f"prompt as a user's message ({reason}): set model.chat_template to false, or mend "
+            "chat_template in tokenizer_config.json"
+        ) from error
+
+
+def _refuse_unembedded(
+    tokenizer: PreTrainedTokenizerBase, problem: Problem, ids: Sequence[int], limit: int | None
+) -> None:
+    """Refuse token ids that the model has no embedding for."""
+    if limit is None or not ids or max(ids) < limit:
+        return
+    token = next(token for token in ids if token >= limit)
+    word = tokenizer.convert_ids_to_tokens(token)
+    raise ValueError(
+        f"problem {problem.id}: its token {word!r} has the id {token}, the model has {limit} "
+        f"embeddings: use the tokenizer that {tokenizer.name_or_path} was trained with"
+    )
 
 
 def _encode(
@@ -230,11 +289,13 @@ def _encode(
 ) -> Iterator[list[int]]:
     """Yield the token ids of each text, refusing unknown tokens by name and empty texts."""
     unknown = _unknown_token_id(tokenizer)
+    appended = _appended(tokenizer) if add_special_tokens else []
     for start in range(0, len(texts), BATCH_SIZE):
         batch = list(texts[start : start + BATCH_SIZE])
         distinct = list(dict.fromkeys(batch))  # the demonstrations of a problem share its prompt
         encoded = tokenizer(distinct, add_special_tokens=add_special_tokens, verbose=False)
-        ids_of = dict(zip(distinct, encoded["input_ids"], strict=True))
+        all_ids = [_without(ids, appended) for ids in encoded["input_ids"]]
+        ids_of = dict(zip(distinct, all_ids, strict=True))
         for offset, text in enumerate(batch):
             problem, ids = problems[start + offset], ids_of[text]
             # An unknown token is the model's blind spot: two different words would look the same.
@@ -247,6 +308,20 @@ def _encode(
             if not ids:
                 raise ValueError(f"problem {problem.id}: its text has no tokens")
             yield ids
+
+
+def _appended(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the special tokens that the tokenizer puts behind a text."""
+    plain: list[int] = tokenizer("x", add_special_tokens=False)["input_ids"]
+    whole: list[int] = tokenizer("x", add_special_tokens=True)["input_ids"]
+    ends = range(len(whole), len(plain) - 1, -1)
+    found = (whole[end:] for end in ends if plain == whole[end - len(plain) : end])
+    return next(found, [])
+
+
+def _without(ids: list[int], appended: Sequence[int]) -> list[int]:
+    end = len(ids) - len(appended)
+    return ids[:end] if appended and ids[end:] == appended else ids
 
 
 def _unknown_token_id(tokenizer: PreTrainedTokenizerBase) -> int | None:

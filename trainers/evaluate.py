@@ -14,7 +14,7 @@ import torch
 from reward_fns.records import Problem, Score
 from reward_fns.registry import Reward, choose_rewards, score_rows
 from trainers.config import EvaluationConfig
-from trainers.data import decode_completions, encode_prompts, load_split
+from trainers.data import decode_completions, load_split, prompts_for
 from trainers.engine.rollout import Completion, Sampling
 from trainers.engine.sampling import uniforms
 from trainers.engine.select import Engine, make_engine
@@ -57,9 +57,7 @@ def encode_for_evaluation(
 ) -> list[list[int]]:
     """Return the prompts as tokens; ValueError names one that does not fit the context."""
     limit = policy.max_length - config.max_completion_length
-    return encode_prompts(
-        policy.tokenizer, problems, max_prompt_length=limit, chat_template=policy.chat_template
-    ).prompt_ids
+    return prompts_for(policy, problems, limit).prompt_ids
 
 
 def evaluate_policy(

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from reward_fns.records import Problem
-from trainers.data import decode_completions, encode_prompts
+from trainers.data import decode_completions, prompts_for
 from trainers.engine.rollout import Sampling
 from trainers.engine.sampling import uniforms
 from trainers.engine.select import make_engine
@@ -37,12 +37,8 @@ def generate_text(
     prepare_torch(torch.get_num_threads())
     policy = load_folder(checkpoint, any_device(), chat_template)
     problem = Problem("prompt", "prompt", "", 0, prompt, "", "", "")
-    encoded = encode_prompts(
-        policy.tokenizer,
-        [problem],
-        max_prompt_length=policy.max_length - (max_completion_length or 1),
-        chat_template=policy.chat_template,
-    ).prompt_ids
+    limit = policy.max_length - (max_completion_length or 1)
+    encoded = prompts_for(policy, [problem], limit).prompt_ids
     length = max_completion_length or min(DEFAULT_LENGTH, room_left(policy, encoded))
     key = hashlib.sha256(prompt.encode()).hexdigest()
     noise = uniforms(seed, GENERATION_STEP, [key], num_samples, length)

@@ -18,7 +18,7 @@ import torch
 from reward_fns.records import Problem
 from trainers.advantages import batch_std, group_advantages
 from trainers.config import GrpoConfig
-from trainers.data import KeyedOrder, encode_prompts
+from trainers.data import KeyedOrder, prompts_for
 from trainers.engine.batches import micro_batches
 from trainers.engine.rollout import Sampling
 from trainers.engine.sampling import uniforms
@@ -47,10 +47,7 @@ class Grpo:
         self.batch: list[SampledGroup] = []
         self.sampled_at = 0
         limit = config.max_prompt_length or policy.max_length - config.max_completion_length
-        prompts = encode_prompts(
-            policy.tokenizer, problems, max_prompt_length=limit,
-            long_prompts=config.long_prompts, chat_template=policy.chat_template,
-        )  # fmt: skip
+        prompts = prompts_for(policy, problems, limit, config.long_prompts)
         # Rewards read the env; the texts, half of a problem's bytes, would only be held.
         self.problems = [
             replace(problems[i], prompt="", answer="", difficulty="") for i in prompts.indices

@@ -10,7 +10,7 @@ import torch
 
 from reward_fns.records import Problem
 from trainers.config import SftConfig
-from trainers.data import KeyedOrder, encode_completions, encode_prompts
+from trainers.data import KeyedOrder, answers_for, prompts_for
 from trainers.engine.batches import Group, micro_batches
 from trainers.engine.select import Engine
 from trainers.metrics import Means
@@ -29,15 +29,9 @@ class Sft:
         self.config, self.engine, self.run, self.validation = config, engine, run, validation
         self.cursor = 0
         limit = config.max_prompt_length or policy.max_length - config.max_completion_length
-        prompts = encode_prompts(
-            policy.tokenizer, problems, max_prompt_length=limit,
-            long_prompts=config.long_prompts, chat_template=policy.chat_template,
-        )  # fmt: skip
+        prompts = prompts_for(policy, problems, limit, config.long_prompts)
         kept = [problems[i] for i in prompts.indices]
-        answers = encode_completions(
-            policy.tokenizer, kept, eos_token_id=policy.eos_token_ids[0],
-            max_completion_length=config.max_completion_length,
-        )  # fmt: skip
+        answers = answers_for(policy, kept, config.max_completion_length)
         self.groups = _group(prompts.prompt_ids, answers.completion_ids)
         self.counts = {
             "data/prompts_dropped": prompts.num_dropped,

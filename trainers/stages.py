@@ -64,8 +64,8 @@ def _make_base(course: Course, run: Run) -> None:
 
 def _load(course: Course, run: Run, name: str) -> Policy:
     if name == BASE and isinstance(course.model, HfModelConfig):
-        return load_policy(course.model, run.seed, run.workers.device)
-    return load_checkpoint(course.model, run.checkpoint(name), run.workers.device)
+        return load_policy(course.model, run.seed, run.workers.device, course.today)
+    return load_checkpoint(course.model, run.checkpoint(name), run.workers.device, course.today)
 
 
 def _engine(course: Course, policy: Policy, bf16: bool) -> Engine:
@@ -157,4 +157,6 @@ def _export(
             for key, folder in datasets.items()
         },
     }
+    if policy.today is not None:
+        meta["today"] = policy.today.isoformat()
     export_model(policy.model, policy.tokenizer, run.checkpoint(name), model_card(meta), meta)

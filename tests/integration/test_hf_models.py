@@ -10,9 +10,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from orchestrator.config import RunConfig
 from orchestrator.pipeline import run_pipeline
 from orchestrator.progress import Progress
-from tests.small_models import save_small_model
+from tests.small_models import CHAT_TEMPLATE, byte_tokenizer, save_small_model
 
 pytestmark = pytest.mark.integration
+DATED = "Today: {{ strftime_now('%d %b %Y') }}\n" + CHAT_TEMPLATE
 
 
 def affine_run(storage: Path, model: Path) -> RunConfig:
@@ -56,10 +57,12 @@ def affine_run(storage: Path, model: Path) -> RunConfig:
     )
 
 
-@pytest.mark.parametrize("family", ["qwen2", "qwen3", "llama"])
+@pytest.mark.parametrize("family", ["qwen2", "llama", "mamba"])
 def test_a_saved_model_goes_the_whole_way(family: str, tmp_path: Path, local_ray: None) -> None:
+    """A base model: its eos is another token than the one that ends a turn in its template."""
     base = tmp_path / "model"
     save_small_model(family, base, max_position_embeddings=1024)
+    byte_tokenizer(DATED, eos_token="<|endoftext|>").save_pretrained(base)
     config = affine_run(tmp_path / "runs", base)
     with Progress() as progress:
         folder = run_pipeline(config, fresh=False, verbose=False, progress=progress)
@@ -75,7 +78,10 @@ def test_a_saved_model_goes_the_whole_way(family: str, tmp_path: Path, local_ray
     assert len(changed) > len(before) / 2
     tokenizer = AutoTokenizer.from_pretrained(folder / "checkpoints" / "grpo")
     assert tokenizer.chat_template == AutoTokenizer.from_pretrained(base).chat_template
-    assert tokenizer.eos_token == "<|im_end|>"
+    ends = tokenizer.convert_ids_to_tokens(after.generation_config.eos_token_id)
+    assert ends == ["<|im_end|>", "<|endoftext|>"]
+    meta = json.loads((folder / "checkpoints" / "grpo" / "manifest.json").read_text())["meta"]
+    assert meta["today"] == manifest["created_at"][:10]
 
 
 def test_prompts_are_wrapped_in_the_chat_template(tmp_path: Path, local_ray: None) -> None:

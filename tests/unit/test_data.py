@@ -1,8 +1,10 @@
 """Datasets for training: verified bytes, keyed order, counted and refused prompts."""
 
 import hashlib
+import itertools
 import json
 from collections import Counter
+from datetime import date, datetime, time
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +18,13 @@ from datagen.dataset import build_dataset, read_split
 from reward_fns.records import Problem
 from tests.small_models import byte_tokenizer
 from trainers.config import TinyModelConfig
-from trainers.data import KeyedOrder, encode_completions, encode_prompts, load_split
+from trainers.data import (
+    KeyedOrder,
+    encode_completions,
+    encode_prompts,
+    load_split,
+)
+from trainers.models.chat import render_chat
 from trainers.models.tiny import build_tiny_tokenizer
 
 # The order of 8 problems over two epochs for seed 0 and stage grpo.
@@ -159,6 +167,37 @@ def test_chat_template_wraps_the_prompt() -> None:
     assert text == "<|im_start|>user\nx1 or x2?<|im_end|>\n<|im_start|>assistant\n"
     plain = encode_prompts(tokenizer, [problem(0, "x1 or x2?")], max_prompt_length=99)
     assert tokenizer.decode(plain.prompt_ids[0]) == "x1 or x2?"
+
+
+def test_a_prompt_does_not_end_with_what_the_tokenizer_appends() -> None:
+    rows = [problem(0, "x1 or x2?")]
+    for tokenizer in (byte_tokenizer(None, adds_eos=True), byte_tokenizer(None)):
+        ids = encode_prompts(tokenizer, rows, max_prompt_length=9).prompt_ids
+        assert ids == tokenizer(["x1 or x2?"], add_special_tokens=False)["input_ids"]
+        with pytest.raises(ValueError, match="problem sat-0: its text has no tokens"):
+            encode_prompts(tokenizer, [problem(0, "")], max_prompt_length=9)
+
+
+def test_a_template_that_refuses_is_told_with_its_message_and_the_problem() -> None:
+    for template, said in (
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{{ messages[0]['content'][0]['type']['x'] }}", "has no attribute 'type'"),
+        ("{% if %}", "Expected an expression"),
+    ):
+        with pytest.raises(ValueError, match=r"^problem sat-0: the chat template of ") as told:
+            encode_prompts(
+                byte_tokenizer(template), [problem(0)], max_prompt_length=9, chat_template=True
+            )
+        assert said in str(told.value) and "model.chat_template" in str(told.value)
+        assert "\n" not in str(told.value)
+
+
+def test_templates_write_the_given_day_as_strftime_does() -> None:
+    forms = ("%d %b %Y", '"%-d. %B" %H:%M %%d', "é %A %j", "%x %X %p", "no directive", "%")
+    for day, form in itertools.product((date(2024, 2, 9), date(1999, 12, 31)), forms):
+        tokenizer = byte_tokenizer("  {{ strftime_now(" + repr(form) + ") }}")
+        text = render_chat(tokenizer, [{"role": "user", "content": ""}], day)
+        assert text == f"  {datetime.combine(day, time()).strftime(form)}"
 
 
 def test_completions_end_with_eos_unless_cut() -> None:

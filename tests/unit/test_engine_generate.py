@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedModel,
+)
 
 from tests.small_models import small_model
 from trainers.engine import rollout
@@ -214,3 +220,46 @@ def test_other_models_run_on_the_plain_engine_and_say_so_once(
     logprobs, _ = engine.logprobs(prompts, tokens(groups))
     sampled = [p for group in groups for c in group for p in c.logprobs]
     assert logprobs.tolist() == pytest.approx(sampled, abs=1e-4)
+
+
+def made(architecture: str, **shape: int) -> PreTrainedModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        config = AutoConfig.for_model(architecture, vocab_size=60, **shape)
+        model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2.0)
+    return model
+
+
+WITHOUT_CACHE = {
+    "mamba": {"hidden_size": 16, "state_size": 4, "num_hidden_layers": 1},
+    "openai-gpt": {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64},
+    # Its positions count the padding on the left.
+    "bart": {"d_model": 16, "decoder_layers": 1, "decoder_attention_heads": 2},
+}
+
+
+@pytest.mark.parametrize("architecture", WITHOUT_CACHE)
+def test_models_whose_cache_does_not_serve_read_rows_anew(architecture: str) -> None:
+    model = made(architecture, **WITHOUT_CACHE[architecture])
+    engine = make_engine(model)
+    assert isinstance(engine, PlainEngine) and not engine.cached
+    prompts = some_prompts(3)
+    groups = engine.generate(prompts, noise(3), Sampling(LENGTH, EOS), greedy=[1])
+    logprobs, _ = engine.logprobs(prompts, tokens(groups))
+    sampled = [p for group in groups for c in group for p in c.logprobs]
+    assert logprobs.tolist() == pytest.approx(sampled, abs=1e-4)
+    for prompt, group in zip(prompts, groups, strict=True):
+        best = full_logprobs(model, prompt, group[1], 1.0).argmax(-1)
+        assert group[1].token_ids == best.tolist()
+    assert {c.truncated for group in groups for c in group} == {True, False}
+
+
+def test_a_model_that_sees_what_follows_is_refused_with_the_gap() -> None:
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    told = r"\(bert\) cannot be trained: .* differ by 0\.\d+ nats a token on the plain engine with"
+    with pytest.raises(ValueError, match=told) as caught:
+        make_engine(made("bert", intermediate_size=16, **shape))
+    assert "\n" not in str(caught.value)

@@ -6,7 +6,6 @@ safetensors only, because other formats are pickles.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainers.config import HfModelConfig, resolve_checkpoint
+from trainers.models.preflight import adapter_problem, local_folder, template_choice_problem
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LOADING_ERRORS = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
@@ -52,7 +52,12 @@ def load_model_and_tokenizer(
             ) from error
     model, loading = loaded
     _refuse_missing(config, loading)
-    _complete_tokenizer(config, model, tokenizer)
+    _refuse_adapter(config, model)
+    _refuse_template_choice(config, tokenizer)
+    _complete_tokenizer(config, tokenizer)
+    if hasattr(model.config, "rescale_every"):
+        # RWKV halves weights in place before it predicts, for float16; they would be saved so.
+        model.config.rescale_every = 0
     if config.gradient_checkpointing:
         model.activation_checkpointing_enable()
     return model.to(device).eval(), tokenizer
@@ -75,12 +80,8 @@ def quiet_transformers() -> Iterator[None]:
 
 def _locate(path: str) -> str:
     """Return an absolute local folder, or the name unchanged where it can be one of the Hub."""
-    local = Path(path).expanduser()
-    if local.is_dir():
-        return str(resolve_checkpoint(local).resolve())
-    if local.is_absolute() or path.startswith(("./", "../", "~")) or path.count("/") > 1:
-        raise ValueError(f"model.path {path!r} does not exist: give a model folder or a Hub name")
-    return path
+    folder = local_folder(path)
+    return path if folder is None else str(resolve_checkpoint(folder).resolve())
 
 
 def _refuse_missing(config: HfModelConfig, loading: dict[str, Any]) -> None:
@@ -93,17 +94,28 @@ def _refuse_missing(config: HfModelConfig, loading: dict[str, Any]) -> None:
         )
 
 
-def _complete_tokenizer(
-    config: HfModelConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> None:
-    num_tokens = len(tokenizer)
-    embeddings: Any = model.get_input_embeddings()
-    num_rows = embeddings.weight.shape[0]
-    if num_tokens > num_rows:
-        raise ValueError(
-            f"model.path {config.path!r}: its tokenizer has {num_tokens} tokens, its model "
-            f"{num_rows} embeddings: use the tokenizer that the model was trained with"
-        )
+def _refuse_adapter(config: HfModelConfig, model: PreTrainedModel) -> None:
+    """Refuse an adapter that was loaded with the model: it would be all that can be trained."""
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ValueError(adapter_problem(config.path))
+
+
+def _refuse_template_choice(config: HfModelConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse several chat templates of which none is the default."""
+    templates = tokenizer.chat_template
+    if config.chat_template and isinstance(templates, dict) and "default" not in templates:
+        raise ValueError(template_choice_problem(config.path, templates))
+
+
+def _complete_tokenizer(config: HfModelConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    eos = config.eos_token
+    if eos is not None:
+        if eos not in tokenizer.get_vocab():
+            raise ValueError(
+                f"model.eos_token {eos!r} is no token of {config.path!r}: use one of its "
+                "vocabulary, as <|im_end|>"
+            )
+        tokenizer.eos_token = eos
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         tokenizer.pad_token = tokenizer.eos_token
 
