@@ -1,22 +1,19 @@
-"""Reads DIMACS CNF: a file, a folder of files, or a .tar.gz of them (never unpacked to disk).
+"""Reads DIMACS CNF: a file, or all those in a folder or archive, compressed or not.
 
 SATLIB's files end in a line `%` and a line `0`: what follows a `%` is not read. Everything else
 that departs from the format is refused with file and line.
 """
 
-import gzip
+import io
 import re
-import tarfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_VARIABLES = 10_000
-MAX_FILE_BYTES = 1 << 28
-"""Largest file read, after decompression."""
+from datagen.dimacs_files import FormulaFiles
 
-_SUFFIXES = (".cnf", ".dimacs")
+MAX_VARIABLES = 10_000
+NO_PROBLEM = "it poses no problem, leave the file out"
+
 _HEADER = re.compile(r"p\s+cnf\s+([0-9]{1,9})\s+([0-9]{1,9})\s*")
 _LITERAL = re.compile(r"-?[0-9]{1,9}")
 
@@ -30,15 +27,18 @@ class Instance:
     clauses: list[list[int]]
 
 
-def read_dimacs(path: Path) -> list[Instance]:
-    """Return the formulas at `path`, sorted by name.
+def read_dimacs(path: Path, ignored: list[str] | None = None) -> list[Instance]:
+    """Return the formulas at `path`, sorted by name; names of other files are added to `ignored`.
 
     Raises ValueError naming file and line for what is not DIMACS, naming the path if there is no
     formula at all.
     """
-    instances = [parse_dimacs(text, name) for name, text in _texts(path)]
+    files = FormulaFiles(path)
+    instances = [parse_dimacs(text, name) for name, text in files]
     if not instances:
         raise ValueError(f"no DIMACS file at {path}: their names end in .cnf or .dimacs")
+    if ignored is not None:
+        ignored += files.ignored
     return sorted(instances, key=lambda instance: instance.name)
 
 
@@ -48,10 +48,11 @@ def parse_dimacs(text: str, name: str) -> Instance:
     clauses: list[list[int]] = []
     clause: list[int] = []
     number = 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, ending in enumerate(io.StringIO(text, newline=None), 1):
+        line = ending.strip()
         if line.startswith("%"):
             break
-        if not line.strip() or line.startswith("c"):
+        if not line or line.startswith("c"):
             continue
         where = f"{name}:{number}"
         if line.startswith("p"):
@@ -76,11 +77,13 @@ def _header(line: str, where: str) -> tuple[int, int]:
     if found is None:
         raise ValueError(f"{where}: header {_shown(line)} is not `p cnf VARIABLES CLAUSES`")
     num_vars, num_clauses = int(found[1]), int(found[2])
-    if not 1 <= num_vars <= MAX_VARIABLES or num_clauses < 1:
-        raise ValueError(
-            f"{where}: {num_vars} variables and {num_clauses} clauses: "
-            f"1 to {MAX_VARIABLES} variables and at least one clause are supported"
-        )
+    size = f"{where}: {num_vars} variables and {num_clauses} clauses"
+    if num_clauses < 1:
+        raise ValueError(f"{size}: an empty formula is true of every assignment: {NO_PROBLEM}")
+    if num_vars < 1:
+        raise ValueError(f"{size}: an empty clause makes a formula unsatisfiable: {NO_PROBLEM}")
+    if num_vars > MAX_VARIABLES:
+        raise ValueError(f"{size}: at most {MAX_VARIABLES} variables are supported")
     return num_vars, num_clauses
 
 
@@ -100,66 +103,11 @@ def _read_clauses(
             clauses.append(clause)
             clause = []
         else:
-            raise ValueError(f"{where}: an empty clause")
+            raise ValueError(
+                f"{where}: an empty clause makes the formula unsatisfiable: {NO_PROBLEM}"
+            )
     return clause
 
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
-
-
-def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the name and text of each formula at a path."""
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and _plain(file.name):
-                yield file.relative_to(path).as_posix(), _file_text(file)
-    elif not path.is_file():
-        raise ValueError(f"no file or folder at {path}")
-    elif path.name.endswith((".tar.gz", ".tgz", ".tar")):
-        yield from _archive_texts(path)
-    else:
-        yield path.name, _file_text(path)
-
-
-def _plain(name: str) -> bool:
-    return name.removesuffix(".gz").endswith(_SUFFIXES)
-
-
-def _file_text(path: Path) -> str:
-    opener = gzip.open if path.name.endswith(".gz") else open
-    try:
-        with opener(path, "rb") as file:
-            return _decoded(file.read(MAX_FILE_BYTES + 1), str(path))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is not a readable gzip file: {error}") from None
-
-
-def _archive_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Read the members that are plain formula files; links, devices and others are passed over.
-
-    The archive is read to its end, so that a shortened one does not pass for a small one.
-    """
-    opener = open if path.name.endswith(".tar") else gzip.open
-    try:
-        with opener(path, "rb") as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for member in archive:
-                    if member.isreg() and member.name.endswith(_SUFFIXES):
-                        yield member.name, _member_text(archive, member, f"{path}:{member.name}")
-            while stream.read(1 << 20):
-                pass
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is not a readable tar archive: {error}") from None
-
-
-def _member_text(archive: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> str:
-    file = archive.extractfile(member)
-    assert file is not None  # a regular member has content
-    return _decoded(file.read(MAX_FILE_BYTES + 1), where)
-
-
-def _decoded(data: bytes, where: str) -> str:
-    if len(data) > MAX_FILE_BYTES:
-        raise ValueError(f"{where} is larger than {MAX_FILE_BYTES} bytes")
-    return data.decode("utf-8", errors="replace")

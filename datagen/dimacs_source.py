@@ -2,9 +2,9 @@
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,13 +36,15 @@ class DimacsSource:
 
     config: DimacsConfig
     seed: int
+    ignored: list[str] = field(default_factory=list)
+    """Files at the path that are no formulas, once these were read."""
     generator = "datagen.dimacs"
     tasks = (TASK,)
 
     @cached_property
     def instances(self) -> list[Instance]:
         """The formulas, read once."""
-        return read_dimacs(Path(self.config.path))
+        return read_dimacs(Path(self.config.path), self.ignored)
 
     def resolved(self) -> dict[str, Any]:
         """The config, with the formulas' own hash in place of where they lie."""
@@ -69,12 +71,12 @@ class DimacsSource:
             progress(split, labels.total(), len(instances))
         shards = writer.close()
         info = SplitInfo(num_rows=len(instances), num_problems=len(instances), shards=shards)
-        return Written({split: SplitParts(info, labels, chance)})
+        return Written({split: SplitParts(info, labels, chance)}, _others(self.ignored))
 
     def _row(self, index: int, instance: Instance, values: list[bool] | None) -> dict[str, Any]:
         n, clauses, style = instance.num_vars, instance.clauses, self.config.style
         return {
-            "id": f"{TASK}:{PurePosixPath(instance.name).with_suffix('')}",
+            "id": f"{TASK}:{instance.name}",
             "task": TASK,
             "split": self.config.split,
             "index": index,
@@ -83,6 +85,15 @@ class DimacsSource:
             "env": env_text(n, clauses, values is not None),
             "difficulty": difficulty_text(*_size(instance)),
         }
+
+
+def _others(names: list[str]) -> dict[str, int]:
+    """What the manifest says of files that are no formulas: the first names, and how many."""
+    if not names:
+        return {}
+    shown = ", ".join(repr(name)[1:-1] for name in names[:5])
+    more = ", ..." if len(names) > 5 else ""
+    return {f"other files ({shown}{more})": len(names)}
 
 
 def _size(instance: Instance) -> tuple[int, int, int]:

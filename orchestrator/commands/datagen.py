@@ -88,7 +88,8 @@ def sat(
     unsat_fraction
         Share of unsatisfiable problems; needs --family uniform.
     from_dimacs
-        A .cnf file, a folder of them, or a .tar.gz of them, in place of generated problems.
+        A .cnf file, or a folder or archive (.tar, .zip) of them, in place of generated problems;
+        .gz, .xz, .bz2 and .lzma are read.
     json
         Print the manifest as one JSON object.
     """

@@ -1,12 +1,16 @@
 """DIMACS: what is read, what is refused and where, and SATLIB's sets certified in full."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import tarfile
+import zipfile
 
 import pytest
 
+from datagen import dimacs_files
 from datagen.config import DimacsConfig
 from datagen.dataset import build_dataset, read_split
 from datagen.dimacs import parse_dimacs, read_dimacs
@@ -30,6 +34,8 @@ def test_a_plain_file_is_read():
         "p cnf 3 2\n1 -2\n0 2 3 0\n",
         "p  cnf  3   2  \n 1 -2 0 2 3 0",
         "\n\nc x\np cnf 3 2\nc inside\n1 -2 0\n\n2 3 0\r\n",
+        "  c x\n \tp cnf 3 2\n c inside\n1 -2 0\n 2 3 0\n %\n0\n",
+        "c a\f b\x85 c\u2028p cnf 1 1\np cnf 3 2\r1 -2 0\r\n2 3 0\r",
     ],
 )
 def test_the_formats_freedoms_are_read(text):
@@ -58,6 +64,10 @@ def test_the_formats_freedoms_are_read(text):
         ("p cnf 3 2\n1 0\n2 3\n", r"a\.cnf:3: the last clause is not closed"),
         ("p cnf 3 3\n1 0\n2 3 0\n", r"a\.cnf:3: 2 clauses, the header says 3"),
         ("p cnf 3 1\n1 0\n2 3 0\n", r"a\.cnf:3: 2 clauses, the header says 1"),
+        ("p cnf 3 0\n", "an empty formula is true of every assignment: it poses no problem"),
+        ("p cnf 0 0\n", "an empty formula is true of every assignment: it poses no problem"),
+        ("p cnf 0 1\n0\n", "an empty clause makes a formula unsatisfiable: it poses no problem"),
+        ("p cnf 2 2\n1 0 0\n", r":2: an empty clause makes the formula unsatisfiable: it poses"),
     ],
 )
 def test_malformed_files_are_refused_with_file_and_line(text, message):
@@ -105,6 +115,132 @@ def test_nothing_of_an_archive_is_unpacked_and_links_are_passed_over(tmp_path):
     assert len(read_dimacs(packed)) == 2
     assert sorted(tmp_path.rglob("*")) == before
     assert not (tmp_path.parent.parent / "evil.cnf").exists()
+
+
+PACKERS = {"": bytes, ".gz": gzip.compress, ".XZ": lzma.compress, ".bz2": bz2.compress}
+
+
+def zipped(members):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return data.getvalue()
+
+
+def tarred(members):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_every_way_of_packing_is_read(suffix, tmp_path):
+    formula = b"\xef\xbb\xbf" + PLAIN.encode()
+    pack = PACKERS[suffix]
+    members = {f"x/a.cnf{suffix}": pack(formula), "x/B.CNF": formula, "x/._a.cnf": b"\0\5\x16\7"}
+    members |= {"x/c.cnf.zip": zipped({"c.cnf": formula}), "notes.txt": b"other"}
+    names = [f"x/a.cnf{suffix}", "x/B.CNF", "x/c.cnf.zip/c.cnf"]
+    folder = tmp_path / "folder"
+    for name, content in members.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / f"set.tar{suffix}").write_bytes(pack(tarred(members)))
+    (folder / "set.zip").write_bytes(zipped(members))
+    inner = ["notes.txt", "x/._a.cnf"]
+    for path in (folder / f"set.tar{suffix}", folder / "set.zip"):
+        ignored = []
+        assert [i.name for i in read_dimacs(path, ignored)] == sorted(names)
+        assert sorted(ignored) == inner
+    ignored = []
+    found = [instance.name for instance in read_dimacs(folder, ignored)]
+    packed = [f"{one}/{name}" for one in (f"set.tar{suffix}", "set.zip") for name in names]
+    assert found == sorted(names + packed)
+    assert len(ignored) == 3 * len(inner)
+    (alone,) = read_dimacs(folder / names[0])
+    assert (alone.name, alone.clauses) == (f"a.cnf{suffix}", [[1, -2], [2, 3]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.cnf.zst", b"\x28\xb5\x2f\xfd....", "a.cnf.zst is a Zstandard file, which is not read"),
+        ("a.cnf", b"7z\xbc\xaf\x27\x1c\0\4", "a.cnf is a 7-Zip archive, which is not read"),
+        ("a.cnf.Z", b"\x1f\x9d\x90", r"a.cnf.Z is a compress \(.Z\) file, which is not read"),
+        ("a.cnf", "p cnf 1 1\n1 0\n".encode("utf-16"), "a.cnf is UTF-16 text, not UTF-8"),
+        ("a.cnf", b"\x7fELF\2\1\1\0", "a.cnf is an ELF program, which is not read"),
+        ("a.cnf", b"p cnf 1 1\n\0", "a.cnf is a binary file, which is not read"),
+        ("a.cnf.gz", gzip.compress(b"x")[:-3], "a.cnf.gz is not a readable gzip file"),
+        ("a.cnf.xz", lzma.compress(b"x" * 999)[:-20], "a.cnf.xz is not a readable xz file"),
+        ("a.cnf.bz2", bz2.compress(b"x")[:-3], "a.cnf.bz2 is not a readable bzip2 file"),
+        ("a.zip", zipped({"a.cnf": b""})[:40], "a.zip is not a readable zip archive"),
+        ("a.tar.xz", b"", "a.tar.xz is not a readable tar archive"),
+        ("a.tar", tarred({"b.tar": b"no archive" * 99}), "b.tar is not a readable tar archive"),
+        ("a.tar", tarred({"b.cnf": b"1 \0"}), "a.tar:b.cnf is a binary file"),
+    ],
+)
+def test_what_is_not_read_is_named_as_what_it_is(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    for path in (tmp_path / name, tmp_path):
+        with pytest.raises(ValueError, match=message) as caught:
+            read_dimacs(path)
+        assert "\n" not in str(caught.value) and str(caught.value).isprintable()
+
+
+def test_two_formulas_of_one_name_are_refused(tmp_path):
+    for name in ("a.cnf", "a.dimacs", "a.cnf.gz", "a.b.cnf"):
+        content = PLAIN.encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    config = DimacsConfig(type="dimacs", path=str(tmp_path), style="compact")
+    build_dataset(config, tmp_path / "data", seed=0)
+    ids = [row.id for row in read_split(tmp_path / "data", "test")]
+    assert ids == ["sat:a.b.cnf", "sat:a.cnf", "sat:a.cnf.gz", "sat:a.dimacs"]
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as file:
+        for name in ("x/a.cnf", "./x/a.cnf"):
+            info = tarfile.TarInfo(name)
+            info.size = len(PLAIN)
+            file.addfile(info, io.BytesIO(PLAIN.encode()))
+    (tmp_path / "set.tar").write_bytes(data.getvalue())
+    with pytest.raises(ValueError, match=r"set\.tar: two formulas are called 'x/a\.cnf'"):
+        read_dimacs(tmp_path / "set.tar")
+
+
+def test_what_unpacking_may_produce_is_bounded(tmp_path, monkeypatch):
+    bomb = b"c " + b"0" * 3_000_000
+    monkeypatch.setattr(dimacs_files, "MAX_FILE_BYTES", 1_000_000)
+    for name, content in (
+        ("a.cnf.gz", gzip.compress(bomb)), ("a.cnf.xz", lzma.compress(bomb)),
+        ("a.zip", zipped({"b.cnf": bomb})), ("a.tar.bz2", bz2.compress(tarred({"b.cnf": bomb}))),
+        ("b.tar", tarred({"b.cnf.bz2": bz2.compress(bomb)})),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match="is larger than 1000000 bytes"):
+            read_dimacs(tmp_path / name)
+    monkeypatch.setattr(dimacs_files, "MAX_ARCHIVE_BYTES", 2_000_000)
+    (tmp_path / "c.tar.gz").write_bytes(gzip.compress(tarred({"other": bomb})))
+    with pytest.raises(ValueError, match=r"c\.tar\.gz unpacks to more than 2000000 bytes"):
+        read_dimacs(tmp_path / "c.tar.gz")
+    deep = zipped({"a.cnf": PLAIN})
+    for _ in range(5):
+        deep = zipped({"a.zip": deep})
+    (tmp_path / "deep.zip").write_bytes(deep)
+    with pytest.raises(ValueError, match="archives in archives, over 3 deep"):
+        read_dimacs(tmp_path / "deep.zip")
+
+
+def test_files_that_are_no_formulas_are_told(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("readme.txt", "._a.cnf", ".DS_Store"):
+        (tmp_path / "in" / name).write_bytes(b"\0\5\x16\7")
+    (tmp_path / "in" / "a.cnf").write_text(PLAIN)
+    config = DimacsConfig(type="dimacs", path=str(tmp_path / "in"))
+    manifest = build_dataset(config, tmp_path / "data", seed=0)
+    assert manifest.dropped == {"other files (.DS_Store, ._a.cnf, readme.txt)": 3}
 
 
 @pytest.mark.parametrize("keep", [0, 40, -20, -1])
