@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,7 @@ def save_folder(target: Path, write: Callable[[Path], None], meta: dict[str, Any
         temporary.mkdir()
         write(temporary)
         _write_manifest(temporary, meta)
+        _apply_umask(temporary)
         _sync_tree(temporary)
         _publish(temporary, target)
         sync_folder(target.parent)
@@ -172,6 +174,14 @@ def _write_manifest(folder: Path, meta: dict[str, Any]) -> None:
     }
     manifest["sha256"] = _digest(manifest)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _apply_umask(folder: Path) -> None:
+    """Give all files the mode that the umask gave the manifest: safetensors makes its own 0600."""
+    mode = stat.S_IMODE((folder / MANIFEST).stat().st_mode)
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            Path(parent, name).chmod(mode)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -193,13 +193,19 @@ def test_folder_is_replaced_and_failure_leaves_the_old_one(tmp_path: Path) -> No
     assert manifest["files"]["sub/new"]["bytes"] == 1
     assert names(tmp_path) == ["model"]
     assert names(target) == ["manifest.json", "sub"]
-    assert target.stat().st_mode & 0o777 == 0o777 & ~current_umask()
 
 
-def current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+@pytest.mark.parametrize("mask", [0o022, 0o007, 0o077])
+def test_every_file_that_is_saved_follows_the_umask(tmp_path: Path, mask: int) -> None:
+    old = os.umask(mask)
+    try:
+        save(tmp_path / "state", 10)
+        export_model(small_model("qwen2"), byte_tokenizer(), tmp_path / "model", "card", {})
+    finally:
+        os.umask(old)
+    for path in tmp_path.rglob("*"):
+        wanted = (0o777 if path.is_dir() else 0o666) & ~mask
+        assert path.stat().st_mode & 0o777 == wanted, path
 
 
 def test_random_states_go_on_where_they_were() -> None:
