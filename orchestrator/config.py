@@ -186,13 +186,15 @@ class RunConfig(Strict):
         for index, stage in enumerate(self.stages):
             if not isinstance(stage, GrpoConfig):
                 continue
+            steps = stage.steps_per_generation
             prompts = stage.generation_batch_size // stage.num_generations
-            if prompts % workers:
+            if prompts % (workers * steps):
+                cut = f" in each of {steps} steps_per_generation" if steps > 1 else ""
                 _refuse(
                     ("stages", index, "generation_batch_size"),
                     f"generation_batch_size {stage.generation_batch_size} holds {prompts} prompts, "
-                    f"which {workers} workers cannot share: use a multiple of "
-                    f"{workers * stage.num_generations}",
+                    f"which {workers} workers cannot share{cut}: use a multiple of "
+                    f"{workers * steps * stage.num_generations}",
                 )
 
 

@@ -25,9 +25,10 @@ from trainers.run import Run
 from trainers.sft import Sft
 
 
-def make_run(folder: Path, seed: int = 0) -> Run:
-    """One worker that reports to nobody."""
-    return Run(folder, seed, Workers(), lambda row: None, lambda *args: None, lambda: False)
+def make_run(folder: Path, seed: int = 0, workers: Workers | None = None) -> Run:
+    """One worker, alone by default, that reports to nobody."""
+    workers = workers or Workers()
+    return Run(folder, seed, workers, lambda row: None, lambda *args: None, lambda: False)
 
 
 def sat_problems(count: int, sizes: tuple[int, ...] = (2, 3, 4, 5)) -> list[Problem]:
@@ -55,7 +56,7 @@ def format_policy(folder: Path) -> Policy:
     )
     engine = make_engine(policy.model)
     sft = Sft(config, policy, engine, sat_problems(400), make_run(folder), "sft", None)
-    optimizer = make_optimizer(policy.model, config)
+    optimizer = make_optimizer(policy.model.parameters(), config)
     for step in range(config.max_steps):
         optimizer.zero_grad()
         sft.gradients(step, Means(), Means())
@@ -67,11 +68,15 @@ def format_policy(folder: Path) -> Policy:
 
 
 @contextmanager
-def make_grpo(policy: Policy, folder: Path, seed: int = 0, **settings: object) -> Iterator[Grpo]:
+def make_grpo(
+    policy: Policy, folder: Path, seed: int = 0, workers: Workers | None = None,
+    num_problems: int = 24, **settings: object,
+) -> Iterator[Grpo]:  # fmt: skip
     """A GRPO stage of 6 prompts x 4 completions, of which those to 4 tokens are not cut."""
-    base = {"num_generations": 4, "generation_batch_size": 24, "max_completion_length": 5}
-    config = GrpoConfig(type="grpo", dataset="main", max_steps=4, **(base | settings))
-    run = make_run(folder, seed)
+    base = {"max_steps": 4, "num_generations": 4, "generation_batch_size": 24}
+    base["max_completion_length"] = 5
+    config = GrpoConfig(type="grpo", dataset="main", **(base | settings))
+    run = make_run(folder, seed, workers)
     reference = None
     if config.beta:
         frozen = load_policy(TinyModelConfig(hidden_size=48, num_hidden_layers=2), 0, "cpu")
@@ -82,8 +87,8 @@ def make_grpo(policy: Policy, folder: Path, seed: int = 0, **settings: object) -
         reference = make_engine(frozen.model.requires_grad_(False))
     with closing(StageRecords(run, "grpo", with_rollouts=True)) as records:
         yield Grpo(
-            config, policy, make_engine(policy.model), reference, sat_problems(24), run, "grpo",
-            records, None,
+            config, policy, make_engine(policy.model), reference, sat_problems(num_problems), run,
+            "grpo", records, None,
         )  # fmt: skip
 
 

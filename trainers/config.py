@@ -66,7 +66,8 @@ class HfModelConfig(Strict):
     revision: str | None = None
     """Branch, tag or commit on the Hub."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type in which the weights are kept and trained."""
+    """Type of the weights, in checkpoints too. Training changes float32 copies of bfloat16 weights,
+    since bfloat16 cannot hold an update at a usual learning rate."""
     chat_template: bool = True
     """Wrap prompts in the tokenizer's chat template, where it has one."""
     eos_token: str | None = Field(None, min_length=1)
@@ -155,7 +156,8 @@ class GrpoConfig(TrainingStage):
     generation_batch_size: int = Field(256, ge=2)
     """Completions sampled at once, over all workers: prompts times num_generations."""
     steps_per_generation: int = Field(1, ge=1)
-    """Optimizer steps that one pass over the sampled completions is split into."""
+    """Optimizer steps that one pass over the sampled completions is split into; must divide the
+    number of prompts. A step in which no group has a signal leaves the weights as they are."""
     num_iterations: int = Field(1, ge=1)
     """Passes over the sampled completions (mu in the paper)."""
     per_device_train_batch_size: int | None = Field(None, ge=2)
@@ -193,6 +195,12 @@ class GrpoConfig(TrainingStage):
             raise ValueError(
                 f"generation_batch_size {self.generation_batch_size} is not a multiple of "
                 f"num_generations {self.num_generations}"
+            )
+        prompts = self.generation_batch_size // self.num_generations
+        if prompts % self.steps_per_generation:
+            raise ValueError(
+                f"steps_per_generation {self.steps_per_generation} does not divide the {prompts} "
+                f"prompts of generation_batch_size {self.generation_batch_size}: use a divisor"
             )
         size = self.per_device_train_batch_size
         if size is not None and size % self.num_generations:

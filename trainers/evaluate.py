@@ -16,7 +16,7 @@ from reward_fns.registry import Reward, choose_rewards, score_rows
 from trainers.config import EvaluationConfig
 from trainers.data import decode_completions, load_split, prompts_for
 from trainers.engine.rollout import Completion, Sampling
-from trainers.engine.sampling import uniforms
+from trainers.engine.sampling import number_samples, uniforms
 from trainers.engine.select import Engine, make_engine
 from trainers.folders import write_text
 from trainers.models.load import Policy, load_folder
@@ -30,9 +30,13 @@ EVALUATION_STEP = -1
 
 def answer_problems(
     policy: Policy, engine: Engine, problems: Sequence[Problem], prompts: Sequence[list[int]],
-    config: EvaluationConfig, seed: int, progress: Progress | None = None,
+    first_samples: Sequence[int], config: EvaluationConfig, seed: int,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Return one row for each problem: its greedy answer and its samples, scored with reasons."""
+    """Return one row for each problem: its greedy answer and its samples, scored with reasons.
+
+    `first_samples` numbers the first answer of each: problems with equal ids count on.
+    """
     sampling = Sampling(
         config.max_completion_length, policy.eos_token_ids, config.temperature, config.top_p
     )
@@ -43,7 +47,7 @@ def answer_problems(
         batch = problems[start : start + config.batch_size]
         noise = uniforms(
             seed, EVALUATION_STEP, [p.id for p in batch], config.num_samples + 1,
-            config.max_completion_length,
+            config.max_completion_length, first_samples[start : start + len(batch)],
         )  # fmt: skip
         groups = engine.generate(prompts[start : start + len(batch)], noise, sampling, greedy=[0])
         rows += _rows(policy, rewards, batch, groups)
@@ -75,6 +79,7 @@ def evaluate_policy(
         engine,
         workers.share(problems),
         workers.share(prompts),
+        workers.share(_first_samples(problems, config)),
         config,
         seed,
         _of_all(progress, workers, len(problems)) if progress else None,
@@ -112,12 +117,17 @@ def evaluate_checkpoint(
     else:
         prompts = encode_for_evaluation(policy, problems, config)
     engine = make_engine(policy.model)
-    return answer_problems(policy, engine, problems, prompts, config, seed, progress)
+    first_samples = _first_samples(problems, config)
+    return answer_problems(policy, engine, problems, prompts, first_samples, config, seed, progress)
 
 
 def room_left(policy: Policy, prompts: Sequence[list[int]]) -> int:
     """Return how many tokens the longest prompt leaves of the model's context."""
     return policy.max_length - max(map(len, prompts), default=0)
+
+
+def _first_samples(problems: Sequence[Problem], config: EvaluationConfig) -> list[int]:
+    return number_samples([problem.id for problem in problems], config.num_samples + 1)
 
 
 def _length(config: EvaluationConfig, max_completion_length: int) -> EvaluationConfig:

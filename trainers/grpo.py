@@ -2,15 +2,18 @@
 
 One step samples `generation_batch_size` completions, scores them with the reward functions, turns
 rewards into advantages within each group and follows the clipped surrogate. Groups without
-variance carry no gradient: they are counted, and skipped or refilled.
+variance carry no gradient: they are counted, and skipped or refilled. A batch is cut into optimizer
+steps by the order in which its problems are visited, whoever samples them.
 
 Definitions: Shao et al. 2024 (arXiv 2402.03300); TRL 1.16's GRPOTrainer.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +24,7 @@ from trainers.config import GrpoConfig
 from trainers.data import KeyedOrder, prompts_for
 from trainers.engine.batches import micro_batches
 from trainers.engine.rollout import Sampling
-from trainers.engine.sampling import uniforms
+from trainers.engine.sampling import number_samples, uniforms
 from trainers.engine.select import Engine
 from trainers.losses import LossConfig, LossScale, reduce_loss, token_terms
 from trainers.metrics import Means
@@ -31,6 +34,16 @@ from trainers.rollout_log import Rollout
 from trainers.run import Run
 from trainers.scoring import RUN_ENDS, SampledGroup, Scorer
 from trainers.validation import Validation
+
+
+class Visit(NamedTuple):
+    """One problem that a batch samples completions of."""
+
+    number: int
+    """Its place among the visits of the batch, over all workers."""
+    problem: int
+    first_sample: int
+    """Completions that earlier visits of the batch draw for the same problem."""
 
 
 class Grpo:
@@ -86,14 +99,17 @@ class Grpo:
         """Greedy solve rate on the validation split."""
         return self.validation.measure() if self.validation else {}
 
-    def gradients(self, step: int, means: Means, times: Means) -> None:
-        """Add this worker's share of the gradient, sampling first where the batch is used up."""
+    def gradients(self, step: int, means: Means, times: Means) -> bool:
+        """Add this worker's share of the gradient, sampling first where the batch is used up.
+
+        Returns whether any group of any worker has a signal.
+        """
         if self.between_batches(step):
             self.batch, self.sampled_at = self._sample(step, means, times), step
         started = time.perf_counter()
         part = (step - self.sampled_at) % self.config.steps_per_generation
-        groups = self.batch[part :: self.config.steps_per_generation]
-        scale = self._scale(groups)
+        groups = [group for group in self.batch if group.part == part]
+        scale, num_signals = self._count(groups)
         fresh = step == self.sampled_at
         useful = [g for g in groups if self._is_trained(g)]
         loss = sum(
@@ -103,6 +119,7 @@ class Grpo:
         # The shares of all workers add up to the step's loss: a sum over one, not a mean.
         means.add("loss/policy", loss, 1 / self.run.workers.world_size)
         times.add("train_s", time.perf_counter() - started)
+        return num_signals > 0
 
     def _is_trained(self, group: SampledGroup) -> bool:
         if self.config.dynamic_sampling == "none":
@@ -110,20 +127,35 @@ class Grpo:
         # A KL penalty pulls on every completion, whether or not its group has a signal.
         return not group.zero_variance or self.config.beta > 0
 
-    def _scale(self, groups: Sequence[SampledGroup]) -> LossScale:
+    def _has_signal(self, group: SampledGroup) -> bool:
+        """Whether a term of the loss pulls on a completion that counts in it."""
+        bonus = self.config.entropy_coef > 0 and self._is_trained(group)
+        if bonus or self.config.beta > 0:
+            return bool(group.kept.any())
+        return bool((group.advantages * group.kept).any())
+
+    def _count(self, groups: Sequence[SampledGroup]) -> tuple[LossScale, int]:
+        """Return the scale of the step's loss and its groups with a signal, over all workers."""
         tokens = sum(int(group.kept_lengths().sum()) for group in groups)
-        counts = self.run.workers.sum([tokens, sum(len(g.completions) for g in groups)])
-        return LossScale(int(counts[0]), int(counts[1]))
+        completions = sum(len(group.completions) for group in groups)
+        signals = sum(map(self._has_signal, groups))
+        counts = self.run.workers.sum([tokens, completions, signals])
+        return LossScale(int(counts[0]), int(counts[1])), int(counts[2])
 
     def _sample(self, step: int, means: Means, times: Means) -> list[SampledGroup]:
         """Sample and score one batch; with "refill", go on until enough groups have variance."""
         config = self.config
         wanted = config.generation_batch_size // config.num_generations
         batch: list[SampledGroup] = []
+        first_visit, drawn = self.cursor, Counter[str]()
         attempts = 1 + (config.max_refills if config.dynamic_sampling == "refill" else 0)
         for _ in range(attempts):
+            number = self.cursor - first_visit
             indices, self.cursor = self.order.take(self.cursor, wanted)
-            groups = self._roll_out(step, self.run.workers.share(indices), times)
+            ids = [self.problems[i].id for i in indices]
+            first_samples = number_samples(ids, config.num_generations, drawn)
+            visits = list(map(Visit, range(number, number + wanted), indices, first_samples))
+            groups = self._roll_out(step, visits, times)
             self._advantages(groups)
             self._record(step, groups, means)
             if config.dynamic_sampling == "refill":
@@ -131,20 +163,36 @@ class Grpo:
             batch += groups
             if self.run.workers.sum([len(batch)])[0] >= wanted:
                 break
+        self._deal(batch)
         return batch
 
-    def _roll_out(self, step: int, indices: list[int], times: Means) -> list[SampledGroup]:
+    def _deal(self, batch: Sequence[SampledGroup]) -> None:
+        """Deal the groups of all workers to the batch's optimizer steps, in the order of visits.
+
+        By visit, so that the steps are the same on any number of workers.
+        """
+        everyone = self.run.workers.gather([group.visit for group in batch])
+        rank = {visit: i for i, visit in enumerate(sorted(chain(*everyone)))}
+        for group in batch:
+            group.part = rank[group.visit] % self.config.steps_per_generation
+
+    def _roll_out(self, step: int, visits: Sequence[Visit], times: Means) -> list[SampledGroup]:
+        """Sample and score this worker's share of the visits."""
         config, started = self.config, time.perf_counter()
-        problems = [self.problems[i] for i in indices]
-        prompts = [self.prompts[i] for i in indices]
+        # In runs, so that each optimizer step of the batch has work for all workers.
+        mine = self.run.workers.share(visits, config.steps_per_generation)
+        problems = [self.problems[visit.problem] for visit in mine]
+        prompts = [self.prompts[visit.problem] for visit in mine]
         noise = uniforms(
             self.run.seed, step, [p.id for p in problems], config.num_generations,
-            config.max_completion_length,
+            config.max_completion_length, [visit.first_sample for visit in mine],
         )  # fmt: skip
         sampled = self.engine.generate(prompts, noise, self.sampling) if prompts else []
         times.add("generate_s", time.perf_counter() - started)
         started = time.perf_counter()
         groups = self.scorer.score(problems, prompts, sampled)
+        for group, visit in zip(groups, mine, strict=True):
+            group.visit, group.first_sample = visit.number, visit.first_sample
         times.add("reward_s", time.perf_counter() - started)
         return groups
 
@@ -228,7 +276,7 @@ def _rollouts(step: int, group: SampledGroup) -> list[Rollout]:
         Rollout(
             step=step + 1,
             problem_id=group.problem.id,
-            sample=i,
+            sample=group.first_sample + i,
             text=group.texts[i],
             token_ids=group.completions[i],
             sampler_logprobs=group.sampler_logprobs[i],

@@ -11,7 +11,7 @@ from trainers.checkpoint import load_state, save_state
 from trainers.config import TrainingStage, stage_name
 from trainers.metrics import Means
 from trainers.models.load import Policy
-from trainers.optimizer import learning_rate, make_optimizer
+from trainers.optimizer import TrainedWeights, learning_rate, make_optimizer
 from trainers.optimizer_state import restore_training_tensors, training_tensors
 from trainers.random_state import capture_random_state, restore_random_state
 from trainers.records import StageRecords, start_offsets
@@ -26,8 +26,11 @@ class Algorithm(Protocol):
     counts: dict[str, int]
     """How many rows were dropped or cut to fit, by metric: stands in every row of metrics."""
 
-    def gradients(self, step: int, means: Means, times: Means) -> None:
-        """Add this worker's share of the gradient of optimizer step `step`."""
+    def gradients(self, step: int, means: Means, times: Means) -> bool:
+        """Add this worker's share of the gradient of optimizer step `step`.
+
+        Returns, on every worker alike, whether there was anything to learn from.
+        """
 
     def between_batches(self, step: int) -> bool:
         """Whether nothing sampled before `step` is needed any more: a state may be saved."""
@@ -47,8 +50,8 @@ class StageLoop:
         self.records = records
         self.name = stage_name(config)
         self.root = run.state_root(self.name)
-        self.parameters = [p for p in policy.model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(policy.model, config)
+        self.weights = TrainedWeights(policy.model)
+        self.optimizer = make_optimizer(self.weights.parameters, config)
         self.means, self.times = Means(), Means()
         self.saved: Path | None = None
         self.saved_step = 0
@@ -86,12 +89,16 @@ class StageLoop:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        self.algorithm.gradients(step, self.means, self.times)
-        self.run.workers.sum_gradients(self.parameters)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm))
+        learns = self.algorithm.gradients(step, self.means, self.times)
+        parameters = self.weights.parameters
+        self.run.workers.sum_gradients(parameters)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm))
         if not math.isfinite(norm):
             raise TrainingError(self._not_finite(step))
-        self.optimizer.step()
+        if learns:  # else momentum and decay alone would move the weights
+            self.optimizer.step()
+            self.weights.write_back()
+        self.means.add("optim/skipped_steps", not learns)
         self.means.add("optim/grad_norm", norm)
         self.means.add("optim/lr", rate)
         self.times.add("step_s", time.perf_counter() - started)
@@ -114,7 +121,7 @@ class StageLoop:
         }
         everyone = workers.gather(mine)
         if workers.is_first:
-            tensors = training_tensors(self.policy.model, self.optimizer)
+            tensors = training_tensors(self.policy.model, self.weights, self.optimizer)
             state = {"cursor": self.algorithm.cursor, "workers": everyone}
             self.saved = save_state(self.root, step, tensors, state, self.config.save_total_limit)
         workers.barrier()
@@ -133,7 +140,7 @@ class StageLoop:
                 "many, or start over with --fresh"
             )
         mine = state["workers"][self.run.workers.rank]
-        restore_training_tensors(self.policy.model, self.optimizer, loaded.tensors)
+        restore_training_tensors(self.policy.model, self.weights, self.optimizer, loaded.tensors)
         restore_random_state(mine["random"])
         self.means.restore(mine["means"])
         self.times.restore(mine["times"])

@@ -26,9 +26,11 @@ class Workers:
         """Whether this worker writes what is written once."""
         return self.rank == 0
 
-    def share(self, items: Sequence[Any]) -> list[Any]:
-        """Return this worker's part of `items`: every world_size-th."""
-        return list(items[self.rank :: self.world_size])
+    def share(self, items: Sequence[Any], run_length: int = 1) -> list[Any]:
+        """Return this worker's part of `items`, which are dealt in runs of `run_length`."""
+        return [
+            item for i, item in enumerate(items) if i // run_length % self.world_size == self.rank
+        ]
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Add up `values` over all workers, in float64."""

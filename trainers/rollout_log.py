@@ -26,7 +26,7 @@ class Rollout(NamedTuple):
     step: int
     problem_id: str
     sample: int
-    """Number of the completion within its group."""
+    """Number of the completion among those of its problem in this step."""
     text: str
     token_ids: list[int]
     sampler_logprobs: list[float]

@@ -37,6 +37,12 @@ class SampledGroup(Group):
     zero_variance: bool = False
     kept: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """Whether the completion counts in the loss."""
+    visit: int = 0
+    """Number of its visit among those of the batch, over all workers."""
+    first_sample: int = 0
+    """Completions that earlier visits of the batch drew for the same problem."""
+    part: int = 0
+    """Which of the batch's optimizer steps trains on the group."""
 
     def kept_lengths(self) -> np.ndarray:
         """Tokens of the completions that count in the loss."""

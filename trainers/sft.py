@@ -48,7 +48,7 @@ class Sft:
         """Greedy solve rate on the validation split."""
         return self.validation.measure() if self.validation else {}
 
-    def gradients(self, step: int, means: Means, times: Means) -> None:
+    def gradients(self, step: int, means: Means, times: Means) -> bool:
         """Add the gradient of the mean loss over the step's completion tokens."""
         batch = self._next_groups()
         mine = self.run.workers.share(batch)
@@ -62,6 +62,7 @@ class Sft:
                 means.add("loss/train", float(-logprobs.sum()), len(logprobs))
         if mine:
             means.add("data/tokens", sum(group.num_tokens for group in mine))
+        return True  # every completion has a token, its eos or the beginning of it
 
     def _next_groups(self) -> list[Group]:
         """Take groups until they hold the step's completions."""

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.small_models import byte_tokenizer, small_model
 from trainers.checkpoint import LoadedState, export_model, load_state, save_state
 from trainers.folders import SaveError, save_folder, verify_folder, write_text
+from trainers.optimizer import TrainedWeights
 from trainers.optimizer_state import restore_training_tensors, training_tensors
 from trainers.random_state import capture_random_state, restore_random_state
 
@@ -234,42 +236,55 @@ def test_state_of_other_devices_is_refused() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"fused": True}, {"amsgrad": True}, {"foreach": True}])
-def test_resumed_adamw_is_bit_identical(tmp_path: Path, options: dict[str, bool]) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_resumed_adamw_is_bit_identical(
+    tmp_path: Path, options: dict[str, bool], dtype: torch.dtype
+) -> None:
     ids = torch.randint(0, 300, (2, 8), generator=torch.Generator().manual_seed(0))
 
-    def steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer, count: int) -> None:
+    def steps(trained: Trained, count: int) -> None:
+        model, weights, optimizer = trained
         for _ in range(count):
             optimizer.zero_grad()
             model(ids, labels=ids).loss.backward()
             optimizer.step()
+            weights.write_back()
 
-    model = small_model("qwen3")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, **options)
-    steps(model, optimizer, 3)
-    save_state(tmp_path, 3, training_tensors(model, optimizer), {}, keep=1)
-    steps(model, optimizer, 3)
+    trained = trained_model(dtype, **options)
+    steps(trained, 3)
+    save_state(tmp_path, 3, training_tensors(*trained), {}, keep=1)
+    steps(trained, 3)
 
-    resumed = small_model("qwen3")
-    again = torch.optim.AdamW(resumed.parameters(), lr=1e-2, **options)
+    again = trained_model(dtype, **options)
     loaded = load_state(tmp_path)
     assert loaded is not None
-    restore_training_tensors(resumed, again, loaded.tensors)
-    assert resumed.lm_head.weight is resumed.get_input_embeddings().weight
-    steps(resumed, again, 3)
-    ours, theirs = training_tensors(resumed, again), training_tensors(model, optimizer)
+    restore_training_tensors(*again, loaded.tensors)
+    assert again[0].lm_head.weight is again[0].get_input_embeddings().weight
+    assert again[0].dtype == dtype
+    steps(again, 3)
+    ours, theirs = training_tensors(*again), training_tensors(*trained)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert all(t.dtype == torch.float32 for n, t in ours.items() if n != "model.lm_head.weight")
+
+
+Trained = tuple[Any, TrainedWeights, torch.optim.Optimizer]
+
+
+def trained_model(dtype: torch.dtype = torch.float32, layers: int = 2, **options: bool) -> Trained:
+    model = small_model("qwen3", num_hidden_layers=layers).to(dtype)
+    weights = TrainedWeights(model)
+    return model, weights, torch.optim.AdamW(weights.parameters, lr=1e-2, **options)
 
 
 def test_state_of_another_model_is_refused() -> None:
-    model, other = small_model("qwen3"), small_model("qwen3", num_hidden_layers=1)
-    optimizer = torch.optim.AdamW(model.parameters())
-    tensors = training_tensors(other, torch.optim.AdamW(other.parameters()))
+    trained = trained_model()
+    tensors = training_tensors(*trained_model(layers=1))
     with pytest.raises(ValueError, match=r"^the saved state is not of this model: [^\n]+$"):
-        restore_training_tensors(model, optimizer, tensors)
-    tensors = training_tensors(model, optimizer) | {"optimizer.nobody:step": torch.tensor(1.0)}
+        restore_training_tensors(*trained, tensors)
+    tensors = training_tensors(*trained) | {"optimizer.nobody:step": torch.tensor(1.0)}
     with pytest.raises(ValueError, match="optimizer state of 'nobody'"):
-        restore_training_tensors(model, optimizer, tensors)
+        restore_training_tensors(*trained, tensors)
 
 
 def test_exported_model_loads_in_auto_classes(tmp_path: Path) -> None:

@@ -9,9 +9,14 @@ from orchestrator.yaml_source import ConfigError
 from tests.small_run import CONFIG
 
 
-def mistake(tmp_path: Path, text: str) -> str:
+def written(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "small.yaml"
     path.write_text(text)
+    return path
+
+
+def mistake(tmp_path: Path, text: str) -> str:
+    path = written(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     message = str(caught.value).replace(f"{tmp_path}/", "")
@@ -89,6 +94,17 @@ def test_empty_stages_are_refused(tmp_path: Path) -> None:
 def test_workers_must_share_the_prompts(tmp_path: Path) -> None:
     told = mistake(tmp_path, CONFIG + "resources: {num_workers: 3}\n")
     assert "256 holds 32 prompts, which 3 workers cannot share: use a multiple of 24" in told
+    cut = CONFIG.replace("max_steps: 30", "max_steps: 30\n    steps_per_generation: 16")
+    assert load_config(written(tmp_path, cut)).config.stages
+    told = mistake(tmp_path, cut + "resources: {num_workers: 4}\n")
+    assert "4 workers cannot share in each of 16 steps_per_generation: use a multiple of 51" in told
+
+
+def test_steps_must_divide_the_prompts(tmp_path: Path) -> None:
+    text = CONFIG.replace("max_steps: 30", "max_steps: 30\n    steps_per_generation: 5")
+    told = mistake(tmp_path, text)
+    assert told.startswith("small.yaml:17:27 stages.1: steps_per_generation 5 does not divide the")
+    assert told.endswith("the 32 prompts of generation_batch_size 256: use a divisor")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 from tests.small_policy import gradients, make_grpo, nudge
 from trainers.data import decode_completions
 from trainers.grpo import Grpo
+from trainers.loop import StageLoop
 from trainers.metrics import Means
 from trainers.models.load import Policy
 from trainers.rollout_log import read_rollouts
@@ -97,11 +98,70 @@ def test_a_batch_is_split_over_steps_without_loss(policy: Policy, tmp_path: Path
             means = Means()
             grpo.gradients(step, means, Means())
             part = grpo.batch[step::2]
-            assert grpo._scale(part).num_completions == 4 * len(part)
+            assert grpo._count(part)[0].num_completions == 4 * len(part)
             seen += part
         assert sorted(map(id, seen)) == sorted(map(id, grpo.batch))
         assert not grpo.between_batches(1)
         assert grpo.between_batches(2)
+
+
+def test_a_step_without_signal_leaves_the_weights_to_themselves(
+    policy: Policy, tmp_path: Path
+) -> None:
+    """One group a step; AdamW's momentum would move the weights where a group has no signal."""
+    settings = {"steps_per_generation": 6, "max_steps": 6, "dynamic_sampling": "none"}
+    with make_grpo(policy, tmp_path, **settings) as grpo:
+        loop = StageLoop(grpo.config, policy, grpo, grpo.run, grpo.records)
+        moved, weight = [], loop.weights.parameters[0]
+        for step in range(6):
+            before = weight.detach().clone()
+            loop._step(step)
+            moved.append(not torch.equal(before, weight))
+        skipped = loop.means.take(grpo.run.workers)["optim/skipped_steps"]
+    assert moved == [not group.zero_variance for group in grpo.batch]
+    assert skipped == pytest.approx(1 - sum(moved) / 6)
+    assert loop.optimizer.state[weight]["step"] == sum(moved)
+    assert False in moved[moved.index(True) :], "no momentum was there to be kept from moving"
+
+
+@pytest.mark.parametrize(
+    ("settings", "learns"),
+    [
+        ({}, False),
+        ({"dynamic_sampling": "none"}, False),
+        ({"dynamic_sampling": "refill"}, False),
+        ({"beta": 0.1}, True),
+        ({"entropy_coef": 0.1}, False),
+        ({"entropy_coef": 0.1, "dynamic_sampling": "none"}, True),
+        ({"beta": 0.1, "mask_truncated_completions": True}, False),
+    ],
+)
+def test_completions_that_are_all_wrong_teach_what_the_loss_says(
+    policy: Policy, tmp_path: Path, settings: dict[str, object], learns: bool
+) -> None:
+    with make_grpo(policy, tmp_path, max_completion_length=1, **settings) as grpo:
+        assert grpo.gradients(0, Means(), Means()) == learns
+    found = gradients(policy.model)
+    assert any(gradient.any() for gradient in found.values()) == learns
+
+
+def test_the_same_problem_twice_in_a_batch_is_sampled_anew(policy: Policy, tmp_path: Path) -> None:
+    """Three problems, six prompts: two epochs in one batch, and two more in each refill."""
+    settings = {"num_problems": 3, "dynamic_sampling": "refill", "max_refills": 2}
+    one_step(policy, tmp_path / "once", num_problems=3, generation_batch_size=12)
+    one_step(policy, tmp_path / "often", **settings)
+    once, often = (
+        {
+            (row["problem_id"], row["sample"]): row["token_ids"]
+            for row in read_rollouts(tmp_path / name / "rollouts" / "grpo-rank0.jsonl", 0, 100)
+        }
+        for name in ("once", "often")
+    )
+    assert len(once) == 12
+    assert {key: often[key] for key in once} == once
+    assert len(often) >= 24
+    for start in range(4, len(often) // 3, 4):
+        assert any(often[id, start + i] != often[id, i] for id, i in once)
 
 
 def test_the_same_step_samples_the_same_and_logs_it(policy: Policy, tmp_path: Path) -> None:

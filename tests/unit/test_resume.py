@@ -5,27 +5,38 @@ Here the stop is an exception in this process; tests/chaos kills real processes.
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from datagen.config import SatConfig
 from datagen.dataset import build_dataset
-from trainers.config import EvaluationConfig, GrpoConfig, SftConfig, TinyModelConfig
+from tests.small_models import save_small_model
+from trainers.config import (
+    EvaluationConfig,
+    GrpoConfig,
+    HfModelConfig,
+    SftConfig,
+    TinyModelConfig,
+)
 from trainers.parallel import Workers
 from trainers.rollout_log import read_rollouts
 from trainers.run import Run, StopRequested, TrainingError
 from trainers.stages import Course, run_course
 
 MODEL = TinyModelConfig(hidden_size=16, num_hidden_layers=1, head_dim=8, intermediate_size=16)
+# Fast enough for some groups of some GRPO steps to have a signal, and for others to have none.
 SFT: dict[str, Any] = {
     "type": "sft",
     "dataset": "sat",
     "split": "warmup",
     "max_steps": 7,
     "batch_size": 8,
-    "learning_rate": 3e-3,
+    "learning_rate": 5e-2,
     "max_completion_length": 20,
     "logging_steps": 3,
     "eval_steps": 4,
@@ -56,7 +67,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {
             "type": "sat",
             "style": "compact",
-            "sizes": [{"n": 4, "m": 6}],
+            "sizes": [{"n": 3, "m": 4}],
             "splits": {
                 "train": 40,
                 "test": 12,
@@ -129,6 +140,8 @@ def test_a_course_leaves_every_checkpoint_metric_rollout_and_answer(
         ("sft", 3), ("sft", 6), ("sft", 7), ("grpo", 4), ("grpo", 8), ("grpo", 9),
     ]  # fmt: skip
     assert all("validation/solved" in r for r in rows if r["step"] in (6, 7, 4, 8, 9))
+    assert all(r["optim/skipped_steps"] == 0 for r in rows[:3])
+    assert 0 < rows[3]["optim/skipped_steps"] < 1, "steps with a signal and without are resumed"
     for name in ("base", "sft", "grpo"):
         assert len(uninterrupted[f"evaluations/{name}.jsonl"].splitlines()) == 12
         assert f"checkpoints/{name}/model.safetensors" in uninterrupted
@@ -176,6 +189,22 @@ def test_every_way_of_sampling_resumes_exactly(
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
 
 
+def test_float32_masters_of_bfloat16_weights_resume_exactly(dataset: Path, tmp_path: Path) -> None:
+    save_small_model("qwen3", tmp_path / "model", max_position_embeddings=192)
+    model = HfModelConfig(type="hf", path=str(tmp_path / "model"), dtype="bfloat16")
+    sft = {**SFT, "learning_rate": 1e-6, "eval_steps": None}
+    grpo = {**GRPO, "max_steps": 4, "eval_steps": None, "save_steps": 1, "entropy_coef": 0.1}
+    stages = replace(course(dataset, sft, grpo | {"dynamic_sampling": "none"}), model=model)
+    go(stages, tmp_path / "whole")
+    for stage, step in (("train sft", 3), ("train sft", 5), ("train grpo", 2), ("train grpo", 4)):
+        with pytest.raises(Killed):
+            go(stages, tmp_path / "killed", kill_at(stage, step))
+    go(stages, tmp_path / "killed")
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+    left = load_file(tmp_path / "whole" / "checkpoints" / "grpo" / "model.safetensors")
+    assert {tensor.dtype for tensor in left.values()} == {torch.bfloat16}
+
+
 def test_a_stop_saves_the_state_at_the_next_row_of_metrics(
     dataset: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
 ) -> None:
@@ -205,8 +234,8 @@ def test_a_loss_that_is_not_finite_names_step_and_last_good_state(
 @pytest.mark.parametrize(
     ("stage", "counted"),
     [
-        ({**SFT, "max_completion_length": 4}, {"data/completions_truncated": 120}),
-        ({**GRPO, "max_prompt_length": 24, "long_prompts": "truncate"}, {}),
+        ({**SFT, "max_completion_length": 3}, {"data/completions_truncated": 120}),
+        ({**GRPO, "max_prompt_length": 12, "long_prompts": "truncate"}, {}),
     ],
 )
 def test_what_was_cut_to_fit_is_counted_in_every_row(

@@ -1,10 +1,12 @@
 """Sampling noise by key, and tokens picked by inverting a distribution."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 
-from trainers.engine.sampling import pick, uniforms
+from trainers.engine.sampling import number_samples, pick, uniforms
 
 PINNED = [0.11773690272621251, 0.7916407554573492, 0.9149876222151601]
 
@@ -16,6 +18,16 @@ def test_noise_belongs_to_its_key() -> None:
     np.testing.assert_array_equal(uniforms(3, 7, ["c", "a"], 2, 6), noise[[2, 0], :2, :6])
     assert not (uniforms(4, 7, ["a"], 4, 10) == noise[0]).any()
     assert not (uniforms(3, 8, ["a"], 4, 10) == noise[0]).any()
+
+
+def test_a_prompt_that_comes_again_goes_on_counting_its_samples() -> None:
+    drawn: Counter[str] = Counter()
+    assert number_samples(["a", "b", "a"], 4, drawn) == [0, 0, 4]
+    assert number_samples(["c", "a"], 4, drawn) == [0, 8]
+    noise = uniforms(3, 7, ["a", "b", "a"], 4, 10, [0, 0, 4])
+    assert len(np.unique(noise)) == noise.size
+    np.testing.assert_array_equal(noise[:2], uniforms(3, 7, ["a", "b"], 4, 10))
+    np.testing.assert_array_equal(noise[2], uniforms(3, 7, ["a"], 8, 10)[0, 4:])
 
 
 def test_noise_is_the_same_in_every_version() -> None:

@@ -1,16 +1,21 @@
 """Supervised fine-tuning: the loss of completions alone, rows that share a prompt in one group."""
 
+import copy
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import torch
 
 from reward_fns.records import Problem
+from tests.small_models import save_small_model
 from tests.small_policy import gradients, make_run, sat_problems
-from trainers.config import SftConfig, TinyModelConfig
+from trainers.config import HfModelConfig, SftConfig, TinyModelConfig
 from trainers.engine.select import make_engine
+from trainers.loop import StageLoop
 from trainers.metrics import Means
 from trainers.models.load import Policy, load_policy
+from trainers.records import StageRecords
 from trainers.sft import Sft
 
 
@@ -86,3 +91,42 @@ def test_long_answers_are_cut_and_counted(policy: Policy, tmp_path: Path) -> Non
     sft = make_sft(policy, tmp_path, demonstrations(), max_completion_length=3)
     assert sft.counts["data/completions_truncated"] == 10
     assert max(len(c) for g in sft.groups for c in g.completions) == 3
+
+
+def test_bfloat16_learns_as_float32_does(tmp_path: Path) -> None:
+    """At 1e-6 an update is less than bfloat16 can add to most weights: it is kept in float32."""
+    save_small_model("qwen3", tmp_path / "model")
+    moved, falls = {}, {}
+    for dtype in ("float32", "bfloat16"):
+        model = HfModelConfig(type="hf", path=str(tmp_path / "model"), dtype=dtype)
+        policy, folder = load_policy(model, 0, "cpu"), tmp_path / dtype
+        with torch.no_grad():
+            for parameter in policy.model.parameters():
+                parameter.copy_(parameter.bfloat16())  # the same start
+        sft = make_sft(policy, folder, demonstrations(), learning_rate=1e-6, max_steps=100)
+        with closing(StageRecords(sft.run, "sft", with_rollouts=False)) as records:
+            loop = StageLoop(sft.config, policy, sft, sft.run, records)
+            start, loss = flat(loop), exact_loss(sft)
+            loop.train()
+        moved[dtype], falls[dtype] = flat(loop) - start, loss - exact_loss(sft)
+        assert policy.model.dtype == getattr(torch, dtype)
+    error = moved["bfloat16"] - moved["float32"]
+    assert error.norm() < 0.05 * moved["float32"].norm()
+    assert moved["float32"].count_nonzero() > 0.98 * error.numel()
+    assert moved["bfloat16"].count_nonzero() > 0.98 * error.numel()
+    assert falls["bfloat16"] == pytest.approx(falls["float32"], rel=0.05)
+
+
+def exact_loss(sft: Sft) -> float:
+    """The loss of the model's weights, rounded as they are, computed in float32."""
+    engine = make_engine(copy.deepcopy(sft.engine.decoder.model).float())
+    with torch.no_grad():
+        logprobs, _ = engine.logprobs(
+            [group.prompt for group in sft.groups], [group.completions for group in sft.groups]
+        )
+    return -float(logprobs.mean())
+
+
+def flat(loop: StageLoop) -> torch.Tensor:
+    """All weights that the optimizer changes."""
+    return torch.cat([weight.detach().flatten() for weight in loop.weights.parameters])

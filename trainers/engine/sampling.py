@@ -6,6 +6,7 @@ finish, or on the number of workers.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,18 +18,38 @@ BELOW_ONE = 1 - 2**-24
 
 
 def uniforms(
-    seed: int, step: int, prompt_ids: Sequence[str], num_samples: int, length: int
-) -> np.ndarray:
-    """Return uniform numbers in [0, 1), float64, [prompts, num_samples, length]."""
+    seed: int, step: int, prompt_ids: Sequence[str], num_samples: int, length: int,
+    first_samples: Sequence[int] | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Return uniform numbers in [0, 1), float64, [prompts, num_samples, length].
+
+    `first_samples` numbers the first sample of each prompt; 0 by default.
+    """
     words = bytearray()
-    for prompt_id in prompt_ids:
+    for prompt_id, first in zip(prompt_ids, first_samples or [0] * len(prompt_ids), strict=True):
         prompt = hashlib.sha256(f"{seed}|{step}|{prompt_id}".encode())
-        for sample in range(num_samples):
+        for sample in range(first, first + num_samples):
             key = prompt.copy()
             key.update(b"|%d" % sample)
             words += hashlib.shake_128(key.digest()).digest(8 * length)
     bits = np.frombuffer(bytes(words), dtype="<u8") >> np.uint64(11)
     return (bits * 2.0**-53).reshape(len(prompt_ids), num_samples, length)
+
+
+def number_samples(
+    prompt_ids: Sequence[str], num_samples: int, drawn: Counter[str] | None = None
+) -> list[int]:
+    """Return the number of each visit's first sample: a prompt that comes again goes on counting.
+
+    Equal numbers would be equal noise, and the same completions once more. `drawn` holds how many
+    samples of each prompt were drawn before, and is brought up to date.
+    """
+    drawn = Counter() if drawn is None else drawn
+    first_samples = []
+    for prompt_id in prompt_ids:
+        first_samples.append(drawn[prompt_id])
+        drawn[prompt_id] += num_samples
+    return first_samples
 
 
 def pick(
