@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from orchestrator.storage.redaction import hide, redact_logs, without
+
 CHUTES, OPENAI = "CHUTES_API_KEY", "OPENAI_API_KEY"
 OWNERS = {"chutes.ai": (CHUTES,), "openai.com": (OPENAI,)}
 """Services whose own key alone is sent to them; others get either, OpenAI's before Chutes'."""
@@ -21,7 +23,7 @@ class ApiKey:
 
     def hidden_in(self, text: str) -> str:
         """Return a text without the key."""
-        return text.replace(self.value, "***")
+        return without([self.value], text)
 
 
 def find_api_key(base_url: str, environment: Mapping[str, str] | None = None) -> ApiKey:
@@ -49,6 +51,8 @@ def read_api_key(variable: str, environment: Mapping[str, str]) -> ApiKey | None
         return None
     if not _KEY.fullmatch(value):
         raise ValueError(f"{variable} is no key: it holds blanks or unprintable characters")
+    hide([value])
+    redact_logs()
     return ApiKey(variable, value)
 
 

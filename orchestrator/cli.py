@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App, CycloptsError, Parameter
 
 from orchestrator.failures import PLAIN_FAILURES, is_user_mistake
-from orchestrator.storage.redaction import redact
+from orchestrator.storage.redaction import hide_environment, redact
 from orchestrator.yaml_source import ConfigError
 
 
@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run_command(tokens: list[str]) -> int:
     """Run one command; returns the exit code, with errors told on stderr."""
+    hide_environment()
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
     try:

@@ -8,7 +8,8 @@ import asyncio
 import datetime
 import json
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -20,6 +21,9 @@ import stamina
 from orchestrator.api_key import ApiKey
 
 MAX_BODY_BYTES = 1 << 20
+FIRST_CONTACT_S = 20.0
+"""Longest time in which a service that never answered is tried again."""
+CONNECT_S = 10.0
 MAX_WAIT_S = 60.0
 """Longest wait before a repetition, whatever the service asks for."""
 REFUSED = {401: "the key is refused", 402: "the account has no credit", 403: "the key is refused"}
@@ -63,7 +67,7 @@ def open_client(key: ApiKey, max_connections: int = 1) -> httpx2.AsyncClient:
     # The deadline is one for the whole exchange: a service that drips bytes meets it too.
     return httpx2.AsyncClient(
         headers={"Authorization": f"Bearer {key.value}", "Accept-Encoding": "identity"},
-        timeout=None,
+        timeout=httpx2.Timeout(None, connect=CONNECT_S),
         verify=_tls(),
         limits=httpx2.Limits(max_connections=max_connections),
     )
@@ -100,7 +104,7 @@ async def exchange(
         raise CallFailed("timeout", what, again=True) from None
     except httpx2.RequestError as error:
         what = shown(str(error), key) or type(error).__name__
-        sent = not isinstance(error, httpx2.ConnectError)
+        sent = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         raise CallFailed("http_error", what, again=True, sent=sent) from None
     return Answer(response.status_code, response.headers, bytes(body))
 
@@ -140,23 +144,28 @@ def error_text(body: bytes) -> str:
     return error if isinstance(error, str) else text
 
 
-def repetitions(max_retries: int, retry_wait_s: float) -> Any:
+def repetitions(max_retries: int, retry_wait_s: float, is_reached: Callable[[], bool]) -> Any:
     """Return stamina's attempts at a request, for `for` and for `async for`.
 
     CallFailed repeats a request after the wait that the service asked for, else after one that
-    doubles from `retry_wait_s`; the last attempt's is raised.
+    doubles from `retry_wait_s`; the last attempt's is raised. A service that never answered is
+    tried for `FIRST_CONTACT_S` seconds.
     """
+    end = time.monotonic() + FIRST_CONTACT_S
+
+    def wait_before_repetition(error: Exception) -> bool | float:
+        if not isinstance(error, CallFailed) or not error.again:
+            return False
+        silent = not error.sent or error.reason == "timeout"
+        if silent and not is_reached() and time.monotonic() > end:
+            return False
+        return True if error.wait_s is None else error.wait_s
+
     return stamina.retry_context(
-        on=_wait_before_repetition,
+        on=wait_before_repetition,
         attempts=1 + max_retries,
         timeout=None,
         wait_initial=retry_wait_s,
         wait_max=MAX_WAIT_S,
         wait_jitter=retry_wait_s,
     )
-
-
-def _wait_before_repetition(error: Exception) -> bool | float:
-    if not isinstance(error, CallFailed) or not error.again:
-        return False
-    return True if error.wait_s is None else error.wait_s

@@ -57,6 +57,7 @@ class ChatResponder:
         self._journal = journal
         self._digest = hashlib.sha256()
         self._failures_in_a_row = 0
+        self._is_reached = False
 
     @property
     def sha256(self) -> str:
@@ -118,6 +119,11 @@ class ChatResponder:
         except _BudgetSpent:
             return Reply(None, BUDGET_SPENT)
         except CallFailed as failure:
+            if not self._is_reached and not failure.sent:
+                where = self.config.base_url
+                raise ValueError(
+                    f"cannot reach {where}: {failure}: check base_url and the network"
+                ) from None
             self._count_failure(failure)
             return Reply(None, failure.reason)
         self._failures_in_a_row = 0
@@ -127,12 +133,19 @@ class ChatResponder:
 
     async def _with_repetitions(self, client: ChatClient, prompt: str) -> str:
         config = self.config
-        async for attempt in repetitions(config.max_retries, config.retry_wait_s):
+        limits = config.max_retries, config.retry_wait_s
+        async for attempt in repetitions(*limits, lambda: self._is_reached):
             with attempt:
                 if self.num_calls >= config.max_calls:
                     raise _BudgetSpent
                 self.num_calls += 1
-                return await client.complete(prompt)
+                try:
+                    text = await client.complete(prompt)
+                except CallFailed as failure:
+                    self._is_reached |= failure.sent and failure.reason != "timeout"
+                    raise
+                self._is_reached = True
+                return text
         raise AssertionError("a failed last attempt raises")
 
     def _count_failure(self, failure: CallFailed) -> None:

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from mlflow import MlflowClient
@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.config import MlflowConfig
 from orchestrator.run_files import is_running, read_json
+from orchestrator.storage.redaction import hide
 
 STATE_NAME = "mlflow.json"
 FOLDER_TAG, HOST_TAG = "clutch.folder", "clutch.host"
@@ -82,6 +83,7 @@ def check_reachable(uri: str) -> None:
     MLflow itself tries for minutes. A URI without a host (a file, a Databricks profile) passes.
     """
     parts = urlsplit(uri)
+    hide((parts.password or "", unquote(parts.password or "")))
     scheme = parts.scheme.split("+")[0]
     host_name = parts.hostname
     if scheme not in PORTS or not host_name:

@@ -8,6 +8,7 @@ that nothing downstream knows about YAML.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from ruamel.yaml.representer import RoundTripRepresenter
 
 Step = str | int
 DataPath = tuple[Step, ...]
+MAX_BYTES = 256 << 10
+"""Largest config file."""
+MAX_VALUES = 20_000
+"""Most values of a config, where aliases count as what they stand for."""
 
 
 class ConfigError(ValueError):
@@ -49,6 +54,8 @@ class Document:
     data: dict[str, Any]
     keys: dict[DataPath, Place] = field(default_factory=dict)
     values: dict[DataPath, Place] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count, repr=False, compare=False)
+    """Counts the values as they are read."""
 
     def place(self, path: DataPath, *, of_key: bool = False) -> Place:
         """Place of the value (or key) at `path`, or of the nearest parent that was written."""
@@ -65,11 +72,16 @@ class Document:
 def load_yaml(path: Path) -> Document:
     """Read a YAML file whose top level is a mapping.
 
-    Raises ConfigError for a missing or unreadable file, for broken YAML (with line and column),
-    for tags, and for a top level that is not a mapping.
+    Raises ConfigError for a missing, unreadable or large file, for broken YAML (with line and
+    column), for tags, for aliases that stand for too much, and for a top level that is not a
+    mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ConfigError(f"{path} is over {MAX_BYTES:,} bytes: no config is as large")
+        text = data.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
     except OSError as error:
@@ -103,6 +115,8 @@ def _construct(text: str, name: str) -> Any:
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:"
         problem = (error.problem or error.context or "broken YAML").split(" with value")[0]
         raise ConfigError(f"{where} {problem}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply") from None
     except (YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: {str(error).splitlines()[0]}") from None
 
@@ -116,6 +130,11 @@ def _plain(node: Any, path: DataPath, document: Document, above: frozenset[int])
     tag = getattr(getattr(node, "tag", None), "value", None)
     if tag is not None:
         raise ConfigError(f"{document.place(path)} tag {tag} is not supported")
+    if next(document.numbers) >= MAX_VALUES:
+        raise ConfigError(
+            f"{document.place(path)} holds more than {MAX_VALUES:,} values, aliases counted as "
+            "what they stand for: make it smaller"
+        )
     if not isinstance(node, dict | list):
         return _scalar(node)
     if id(node) in above:

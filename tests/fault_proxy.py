@@ -93,12 +93,20 @@ Plan = Callable[[str, str], Reply | str | None]
 
 
 class Faults:
-    """Passes HTTP on, unless `plan` says otherwise; `after` runs once a request was done."""
+    """Passes HTTP on, unless `plan` says otherwise; `after` runs once a request was done.
+
+    `unknown` are beginnings of headers that are refused, as by an endpoint that knows them not.
+    """
 
     def __init__(
-        self, url: str, plan: Plan, after: Callable[[str, str], None] | None = None
+        self,
+        url: str,
+        plan: Plan,
+        after: Callable[[str, str], None] | None = None,
+        unknown: tuple[str, ...] = (),
     ) -> None:
         parts = urlsplit(url)
+        self.unknown, self.num_refused = unknown, 0
         self.requests: list[tuple[str, str]] = []
 
         class Handler(_Handler):
@@ -125,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.faults.requests.append((self.command, self.path))
-        told = self.faults.plan(self.command, self.path)
+        told = self._refusal() or self.faults.plan(self.command, self.path)
         if isinstance(told, tuple):
             self._answer(told[0], {"Content-Type": "application/xml"}, told[1])
             return
@@ -136,6 +144,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self._answer(status, headers, answer)
+
+    def _refusal(self) -> Reply | None:
+        names = [n.lower() for n in self.headers if n.lower().startswith(self.faults.unknown)]
+        if not names or not self.faults.unknown:
+            return None
+        self.faults.num_refused += 1
+        said = f"Unsupported header '{names[0]}' received for this API call."
+        return 400, f"<Error><Code>InvalidArgument</Code><Message>{said}</Message></Error>".encode()
 
     def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(*self.target, timeout=30)
@@ -184,10 +200,13 @@ def cutting(
 
 @contextlib.contextmanager
 def faults(
-    url: str, plan: Plan, after: Callable[[str, str], None] | None = None
+    url: str,
+    plan: Plan = lambda *_: None,
+    after: Callable[[str, str], None] | None = None,
+    unknown: tuple[str, ...] = (),
 ) -> Iterator[Faults]:
     """Run a `Faults` for a block."""
-    proxy = Faults(url, plan, after)
+    proxy = Faults(url, plan, after, unknown)
     try:
         yield proxy
     finally:

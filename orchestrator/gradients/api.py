@@ -56,7 +56,8 @@ class _Failed(CallFailed):
     """A request without a good answer, and what the service has done with it."""
 
     def __init__(self, failure: CallFailed, taken: Taken) -> None:
-        super().__init__(failure.reason, str(failure), again=failure.again, wait_s=failure.wait_s)
+        again, wait_s, sent = failure.again, failure.wait_s, failure.sent
+        super().__init__(failure.reason, str(failure), again=again, wait_s=wait_s, sent=sent)
         self.taken = taken
 
 
@@ -66,6 +67,7 @@ class Api:
     def __init__(self, settings: ApiSettings, key: ApiKey) -> None:
         self.settings = settings
         self.key = key
+        self._is_reached = False
 
     def get(self, kind: type[Read], path: str, query: Mapping[str, int] | None = None) -> Read:
         """Return what a GET answers, repeated while the service is busy or fails."""
@@ -115,6 +117,7 @@ class Api:
         except CallFailed as failure:
             taken = NOT_TAKEN if not failure.sent else GIVEN_UP
             raise _Failed(failure, AT_WORK if failure.reason == "timeout" else taken) from None
+        self._is_reached = True
         if answer.status not in (200, 201, 202, 204):
             raise self._refusal(answer, path)
         return answer.body
@@ -162,9 +165,11 @@ class Api:
 
     def _deleted(self, path: str) -> bool:
         try:
-            self.once("DELETE", path)
+            body = self.once("DELETE", path)
         except NotThere:
             return False
+        if body.strip():
+            self.read(Any, body)
         return True
 
     def _made(
@@ -199,7 +204,8 @@ class Api:
     def _repeated(self, attempt: Callable[[], Made], method: str, path: str) -> Made:
         settings = self.settings
         try:
-            for each in repetitions(settings.max_retries, settings.retry_wait_s):
+            limits = settings.max_retries, settings.retry_wait_s
+            for each in repetitions(*limits, lambda: self._is_reached):
                 with each:
                     return attempt()
         except CallFailed as failure:

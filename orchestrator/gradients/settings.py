@@ -9,7 +9,6 @@ from pydantic import Field, field_validator
 
 from datagen.strict import Strict
 from orchestrator.api_key import ApiKey, read_api_key
-from orchestrator.storage.redaction import hide, redact_logs
 
 KEY, BASE_URL = "GRADIENTS_API_KEY", "GRADIENTS_BASE_URL"
 DEFAULT_URL = "https://api.gradients.io"
@@ -58,6 +57,4 @@ def read_key(environment: Mapping[str, str] | None = None) -> ApiKey:
     key = read_api_key(KEY, os.environ if environment is None else environment)
     if key is None:
         raise ValueError(f"no key for Gradients: set {KEY} in the environment")
-    hide([key.value])
-    redact_logs()
     return key

@@ -20,7 +20,7 @@ _MD5 = re.compile(r'"?([0-9a-f]{32}(?:-\d+)?)"?')
 def object_is(bucket: Bucket, key: str, digest: Digest) -> bool:
     """Whether the object at `key` has the size and the bytes of `digest`; False without one."""
     try:
-        head = bucket.call("head_object", key, ChecksumMode="ENABLED")
+        head = bucket.tried(lambda: _head(bucket, key))
     except StorageMissing:
         return False
     if head["ContentLength"] != digest.num_bytes:
@@ -29,6 +29,11 @@ def object_is(bucket: Bucket, key: str, digest: Digest) -> bool:
     if etag is not False and (sha256 or (etag and sha256 is None)):
         return True
     return _read_sha256(bucket, key) == digest.sha256
+
+
+def _head(bucket: Bucket, key: str) -> dict[str, Any]:
+    mode = {"ChecksumMode": "ENABLED"} if bucket.takes_sha256 else {}
+    return bucket.call("head_object", key, **mode)
 
 
 def _sha256_agrees(head: dict[str, Any], digest: Digest) -> bool | None:

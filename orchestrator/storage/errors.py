@@ -5,8 +5,10 @@
         StorageDenied         wrong key or no permission (a PermissionError)
         StorageMissing        no such bucket or object (a FileNotFoundError)
         StorageChanged        an object is not what it was, or not what was uploaded
+        StorageRefused        the endpoint does not know such a request
 
-Messages are made of codes and names of ours: what a server or a library says may hold a secret.
+Messages are made of codes and names of ours, since what a server or a library says may hold a
+secret; only what an endpoint says of a request that it does not know is told, redacted.
 """
 
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from orchestrator.storage.redaction import redact
 
 
 class StorageError(OSError):
@@ -37,6 +41,10 @@ class StorageMissing(StorageError, FileNotFoundError):
 
 class StorageChanged(StorageError):
     """The bytes are not the ones expected: somebody changed the object."""
+
+
+class StorageRefused(StorageError):
+    """The endpoint does not know such a request, or a header of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,9 @@ _PERMISSIONS = {
     "UploadPart": "PutObject",
     "CompleteMultipartUpload": "PutObject",
 }
+UNKNOWN = (400, 501)
+"""Statuses of requests that an endpoint does not know."""
+_DAMAGED = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody")
 _REFUSED = ("AccessDenied", "AllAccessDisabled", "AccountProblem", "403", "401")
 
 
@@ -114,12 +125,14 @@ def _answered(error: ClientError, request: Request) -> StorageError:
             f"the key in {request.access_name} may not do {request.action} at {request.uri}: "
             f"grant it s3:{permission}, or use another key ({code})"
         )
-    if status >= 500 or status == 429 or code == "SlowDown":
+    if (status >= 500 and status not in UNKNOWN) or status == 429 or code == "SlowDown":
         times = int(metadata.get("RetryAttempts") or 0) + 1
         return StorageError(
             f"{request.endpoint} answered {status} {code} to {request.action} of {request.uri}, "
             f"{times} times: try later, the same command goes on"
         )
-    return StorageError(
-        f"{request.endpoint} refused {request.action} of {request.uri}: {status} {code}"
-    )
+    refused = f"{request.endpoint} refused {request.action} of {request.uri}: {status} {code}"
+    if status in UNKNOWN and code not in _DAMAGED:
+        said = " ".join(redact(str(error.response["Error"].get("Message", ""))).split())
+        return StorageRefused(f"{refused}{said and f' ({said[:200]})'}")
+    return StorageError(refused)

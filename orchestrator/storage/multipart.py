@@ -23,9 +23,8 @@ def upload_parts(
     bucket: Bucket, key: str, path: Path, digest: Digest, content_type: str, count: Count
 ) -> None:
     """Upload `path` as the object at `key`."""
-    upload = bucket.call(
-        "create_multipart_upload", key, ContentType=content_type, ChecksumAlgorithm="SHA256"
-    )
+    algorithm = {"ChecksumAlgorithm": "SHA256"} if bucket.takes_sha256 else {}
+    upload = bucket.call("create_multipart_upload", key, ContentType=content_type, **algorithm)
     upload_id = upload["UploadId"]
     try:
         parts = list(_sent(bucket, key, path, digest, upload_id, count))
@@ -38,19 +37,21 @@ def upload_parts(
 def _sent(
     bucket: Bucket, key: str, path: Path, digest: Digest, upload_id: str, count: Count
 ) -> Iterator[dict[str, Any]]:
+    takes_sha256 = bucket.takes_sha256
+
     def send(index: int) -> dict[str, Any]:
         data = read_part(path, digest, index)
-        checksum = b64(digest.part_sha256s[index])
+        sha256 = {"ChecksumSHA256": b64(digest.part_sha256s[index])} if takes_sha256 else {}
         answer = bucket.call(
             "upload_part",
             key,
             UploadId=upload_id,
             PartNumber=index + 1,
             Body=data,
-            ChecksumSHA256=checksum,
             ContentMD5=b64(digest.part_md5s[index]),
+            **sha256,
         )
-        return {"PartNumber": index + 1, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
+        return {"PartNumber": index + 1, "ETag": answer["ETag"], **sha256}
 
     with ThreadPoolExecutor(bucket.limits.num_threads, "upload") as threads:
         try:

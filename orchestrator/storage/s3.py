@@ -73,9 +73,11 @@ class S3Folder:
             self._put(name, read_part(path, digest, 0), digest)
             count(name, digest.num_bytes, digest.num_bytes)
         else:
-            upload_parts(
-                self.bucket, key, path, digest, content_type(name),
-                lambda _, done, total: count(name, done, total),
+            self.bucket.tried(
+                lambda: upload_parts(
+                    self.bucket, key, path, digest, content_type(name),
+                    lambda _, done, total: count(name, done, total),
+                )
             )  # fmt: skip
         if not object_is(self.bucket, key, digest):
             raise StorageChanged(
@@ -92,14 +94,18 @@ class S3Folder:
         self.bucket.call("delete_object", self.key(name))
 
     def _put(self, name: str, data: bytes, digest: Digest) -> None:
-        self.bucket.call(
-            "put_object",
-            self.key(name),
-            Body=data,
-            ContentType=content_type(name),
-            ChecksumSHA256=digest.s3_sha256,
-            ContentMD5=b64(digest.part_md5s[0]),
-        )
+        def send() -> None:
+            sha256 = {"ChecksumSHA256": digest.s3_sha256} if self.bucket.takes_sha256 else {}
+            self.bucket.call(
+                "put_object",
+                self.key(name),
+                Body=data,
+                ContentType=content_type(name),
+                ContentMD5=b64(digest.part_md5s[0]),
+                **sha256,
+            )
+
+        self.bucket.tried(send)
 
     @property
     def _start(self) -> str:

@@ -13,6 +13,7 @@ from orchestrator.storage.errors import (
     StorageDenied,
     StorageError,
     StorageMissing,
+    StorageRefused,
 )
 from orchestrator.storage.s3 import S3Folder
 from tests.fault_proxy import BROKEN, SLOW_DOWN, cutting, faults, times
@@ -147,7 +148,7 @@ def test_an_endpoint_that_is_silent_is_given_up(
 ) -> None:
     monkeypatch.setattr("tests.storage_servers.SMALL", type(SMALL)(read_timeout_s=0.2))
     folder = S3Server(silent).reach("bucket")
-    with pytest.raises(StorageError, match="was cut in ListObjectsV2 of s3://bucket/set/x, also"):
+    with pytest.raises(StorageError, match="does not answer: check S3_ENDPOINT"):
         folder.exists("x")
 
 
@@ -253,6 +254,36 @@ def test_a_failed_upload_leaves_the_old_object(
         upload(server.reach(direct.bucket.name, url=proxy.url), large)
     with direct.open_read("x") as file:
         assert file.read() == b"old"
+
+
+# Endpoints that do not know all of S3
+
+
+@pytest.mark.parametrize("unknown", ["x-amz-checksum-sha256", "x-amz-checksum", "x-amz-sdk"])
+def test_an_endpoint_without_sha256_checksums_gets_the_md5_alone(
+    server: S3Server, direct: S3Folder, large: Path, tmp_path: Path, unknown: str
+) -> None:
+    small = tmp_path / "small"
+    small.write_bytes(b"123")
+    with faults(server.url, unknown=(unknown,)) as proxy:
+        folder = server.reach(direct.bucket.name, url=proxy.url)
+        upload(folder, large)
+        upload(folder, small, "small")
+        folder.write_whole("whole", b"4")
+        # Several parts are sent at a time; after that nothing more is refused.
+        assert proxy.num_refused <= (0 if unknown == "x-amz-sdk" else SMALL.num_threads)
+    assert direct.holds("x", digest_file(large, PART))
+    assert direct.holds("small", digest_file(small, PART))
+    assert sorted(entry.name for entry in direct.list()) == ["small", "whole", "x"]
+    assert not server.client().list_multipart_uploads(Bucket=direct.bucket.name).get("Uploads")
+
+
+def test_what_an_endpoint_refuses_is_told(moto: S3Server, large: Path) -> None:
+    with faults(moto.url, unknown=("content-md5",)) as proxy:
+        folder = moto.reach(moto.folder().bucket.name, url=proxy.url)
+        with pytest.raises(StorageRefused, match=r"refused UploadPart of .*: 400 Inv") as told:
+            upload(folder, large)
+    assert "(Unsupported header 'content-md5' received for this API call.)" in one_line(told.value)
 
 
 # Bytes that change under us

@@ -55,4 +55,4 @@ def test_a_key_that_no_header_can_hold_is_refused_unseen(value: str) -> None:
 def test_a_key_is_hidden() -> None:
     key = ApiKey("OPENAI_API_KEY", "sk-secret")
     assert "sk-secret" not in repr(key)
-    assert key.hidden_in("Bearer sk-secret!") == "Bearer ***!"
+    assert key.hidden_in("Bearer sk-secret!") == "Bearer [redacted]!"

@@ -136,6 +136,17 @@ def test_further_mistakes_are_counted_with_their_places(tmp_path: Path) -> None:
     ]
 
 
+TEN = ", ".join(["*{0}"] * 10)
+LAUGHS = "a: &a [1, 2]\n" + "".join(
+    f"{after}: &{after} [{TEN.format(before)}]\n"
+    for before, after in zip("abcdef", "bcdefg", strict=True)
+)
+MERGED = "a: &a {k: 1}\n" + "".join(
+    f"{b}: &{b} {{{', '.join(f'k{n}: {{<<: *{a}}}' for n in range(10))}}}\n"
+    for a, b in zip("abcde", "bcdef", strict=True)
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -149,7 +160,12 @@ def test_further_mistakes_are_counted_with_their_places(tmp_path: Path) -> None:
         ("a: !foo 3", "1:4 tag !foo is not supported"),
         ("a: !!python/object/apply:os.system ['true']", "is not supported"),
         ("a: 1\n---\nb: 2", "2:1 but found another document"),
+        (LAUGHS, "more than 20,000 values, aliases counted as what they stand for"),
+        (MERGED, "more than 20,000 values, aliases counted as what they stand for"),
+        ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("a: 1 #" + "x" * (256 << 10), "small.yaml is over 262,144 bytes"),
     ],
+    ids=lambda text: text[:20],
 )
 def test_broken_yaml_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
     assert message in mistake(tmp_path, text)

@@ -220,7 +220,7 @@ def test_tasks_are_listed_shown_watched_and_removed(server, run):
 def test_trouble_of_the_service_is_told_in_one_line(server, run):
     server.faults["GET /v1/tasks"] = [Fault(500, body=f'{{"detail":"{KEY}"}}'.encode())] * 9
     _, err = run("list", "--max-retries", "0", code=1)
-    assert "GET /v1/tasks fails (1 times): HTTP 500: ***" in err
+    assert "GET /v1/tasks fails (1 times): HTTP 500: [redacted]" in err
 
 
 def test_rewards_are_exported_registered_and_listed(server, run, tmp_path):

@@ -17,7 +17,7 @@ from datagen.proposal_config import ProposalsConfig
 from datagen.replies import Question, Reply
 from orchestrator.exchange import MAX_BODY_BYTES, retry_after_s
 from orchestrator.failures import is_user_mistake
-from orchestrator.responder import MAX_FAILURES, ChatResponder, open_responder
+from orchestrator.responder import ChatResponder, open_responder
 from tests.chat_server import KEY, Answer, Call, ChatServer, Script, chat_server, refused, said
 
 QUESTIONS = [Question(f"question {i}") for i in range(12)]
@@ -207,7 +207,7 @@ def test_a_service_that_is_not_there_ends_all_with_its_address(tmp_path: Path) -
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
     path = tmp_path / "a.replies.jsonl"
     with (
-        pytest.raises(ValueError, match=f"{url} fails: .*{MAX_FAILURES} questions in a row"),
+        pytest.raises(ValueError, match=f"cannot reach {url}: .*: check base_url"),
         open_responder(config(url, max_retries=1), path) as responder,
     ):
         responder.ask(QUESTIONS)
@@ -218,7 +218,7 @@ def test_what_a_failing_service_says_is_shown_short_and_without_the_key(tmp_path
     with pytest.raises(ValueError) as caught:
         ask(lambda call: refused(400, message), tmp_path, QUESTIONS)
     shown = str(caught.value)
-    assert "*** <script>" in shown
+    assert "[redacted] <script>" in shown
     assert KEY not in shown and shown.isprintable() and len(shown) < 600
 
 
