@@ -36,6 +36,14 @@ class Curve:
         share = self._share(0.1)
         return fmean(self.values[-3 * share : -2 * share] or self.values[:1])
 
+    @property
+    def fall(self) -> float:
+        """How far the last fifth of the values lies below the best fifth, in their means."""
+        share = self._share(0.2)
+        starts = range(len(self.values) - share + 1)
+        means = [fmean(self.values[i : i + share]) for i in starts]
+        return max(means) - means[-1]
+
     def _share(self, share: float) -> int:
         return max(1, round(len(self.values) * share))
 

@@ -228,6 +228,8 @@ class Grpo:
             means.add("reward/unscored", len(group.rewards) - len(scored), len(group.rewards))
             means.add("groups/zero_variance", group.zero_variance)
             means.add("completions/truncated", sum(group.truncated), len(group.truncated))
+            cut = group.rewards[np.array(group.truncated) & ~np.isnan(group.rewards)]
+            means.add("completions/truncated_reward", float(cut.sum()), len(cut))
             means.add_values("completions/mean_length", map(len, group.completions))
 
     def _backward(

@@ -62,6 +62,19 @@ def test_micro_batches_change_neither_gradient_nor_metrics(
     assert cut_means == pytest.approx(means, rel=1e-4, abs=1e-6)
 
 
+def test_what_cut_completions_score_is_logged(policy: Policy, tmp_path: Path) -> None:
+    grpo, _, means = one_step(policy, tmp_path, max_completion_length=4)
+    scored = [
+        (cut, reward)
+        for g in grpo.batch
+        for cut, reward in zip(g.truncated, g.rewards, strict=True)
+    ]
+    cut = [reward for was_cut, reward in scored if was_cut]
+    assert 0 < len(cut) < len(scored)
+    assert means["completions/truncated"] == pytest.approx(len(cut) / len(scored))
+    assert means["completions/truncated_reward"] == pytest.approx(sum(cut) / len(cut))
+
+
 def test_refilling_replaces_groups_without_signal(policy: Policy, tmp_path: Path) -> None:
     once, _, _ = one_step(policy, tmp_path)
     lacking = sum(group.zero_variance for group in once.batch)

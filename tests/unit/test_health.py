@@ -1,5 +1,8 @@
 """Health in words: each warning appears when its curve goes wrong, and names cause and key."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from orchestrator.curves import curves, of_stage, thinned
@@ -35,21 +38,36 @@ def warnings(**series):
 @pytest.mark.parametrize(
     ("series", "words", "key"),
     [
-        ({"reward__mean": (0.2, 0.2)}, "did not rise", "longer SFT stage"),
+        (
+            {"reward__mean": (0.2, 0.2), "groups__zero_variance": (0.9, 0.9)},
+            "did not rise",
+            "longer SFT stage",
+        ),
+        (
+            {"reward__mean": (0.2, 0.2), "policy__entropy": (0.7, 0.7)},
+            "did not rise",
+            "learning_rate (now 0.0005) higher",
+        ),
+        (
+            {"reward__mean": (0.2, 0.2), "policy__entropy": (0.7, 0.5)},
+            "did not rise",
+            "learning_rate (now 0.0005) lower",
+        ),
         (
             {"groups__zero_variance": (0.5, 0.95), "reward__mean": (0.0, 0.05)},
             "scored the same",
             "dynamic_sampling: refill (now skip)",
         ),
         ({"policy__entropy": (0.7, 0.001)}, "Entropy", "entropy_coef (now 0.0) higher"),
-        ({"policy__entropy": (0.3, 2.0)}, "Entropy", "learning_rate lower"),
+        ({"policy__entropy": (0.3, 2.0)}, "Entropy", "learning_rate (now 0.0005) lower"),
+        ({"optim__grad_norm": (0.3, 90.0)}, "gradient", "learning_rate (now 0.0005) lower"),
         ({"policy__clip_fraction": (0.0, 0.5)}, "Clipped tokens", "learning_rate lower"),
         ({"policy__kl": (0.0, 5.0)}, "KL", "beta higher"),
         ({"sampler__mismatch": (0.0, 0.4)}, "Sampler and trainer", "bf16 off"),
         (
             {"completions__truncated": (0.0, 0.5)},
             "cut for length",
-            "max_completion_length higher (now 16)",
+            "max_completion_length (now 16) higher",
         ),
         ({"reward__malformed": (0.9, 0.5)}, "could not be read", "longer SFT stage"),
     ],
@@ -67,6 +85,62 @@ def test_a_reward_that_falls_back_is_a_warning():
     ]
     found = grpo_health(STAGE, of_stage(curves(rows), "grpo"))
     assert "fell back" in found[0].text and "learning_rate (now 0.0005) lower" in found[0].key
+
+
+def recorded(name):
+    """Findings on a real small run that went this way, by level."""
+    lines = (Path(__file__).resolve().parents[1] / "data" / "grpo_stages.jsonl").read_text()
+    run = next(run for line in lines.splitlines() if (run := json.loads(line))["run"] == name)
+    found = {"warning": [], "note": [], "good": []}
+    for finding in grpo_health(run["stage"], of_stage(curves(run["rows"]), run["stage"]["name"])):
+        found[finding.level].append(finding)
+    return found
+
+
+@pytest.mark.parametrize(("name", "rate"), [("exploded", "1.0"), ("fallen", "0.01")])
+def test_a_run_that_exploded_or_fell_is_told_to_lower_its_rate(name, rate):
+    """At a rate of 1 two steps undo everything; at 0.01 the reward rises to 0.7 first."""
+    found = recorded(name)
+    texts = " ".join(finding.text for finding in found["warning"])
+    for words in ("reward fell back", "scored the same", "Entropy", "could not be read"):
+        assert words in texts
+    assert all(f"learning_rate (now {rate}) lower" in f.key for f in found["warning"])
+    assert not any("Entropy" in f.text or "Clipped" in f.text for f in found["good"])
+
+
+def test_a_run_whose_samples_are_all_alike_is_told_to_explore():
+    found = recorded("collapsed")
+    assert {f.text.split()[0] for f in found["warning"]} == {"Groups", "Entropy"}
+    entropy = next(f for f in found["warning"] if "Entropy" in f.text)
+    assert "no longer explore" in entropy.cause and "entropy_coef (now 0.0) higher" in entropy.key
+
+
+def test_a_frozen_run_is_told_to_raise_its_rate():
+    found = recorded("frozen")
+    (reward,) = [f for f in found["warning"] if "reward" in f.text]
+    assert "did not rise" in reward.text and "stands still" in reward.cause
+    assert "learning_rate (now 1e-09) higher" in reward.key
+
+
+def test_a_run_that_learns_is_not_called_sick():
+    found = recorded("sound")
+    assert "rising" in found["note"][0].text
+    assert [f.text[:26] for f in found["warning"]] == ["Answers that could not be "]
+
+
+def test_cut_completions_that_hold_their_answer_are_no_warning():
+    """As in the quickstart: six literals after two tokens leave no room for the end."""
+    series = {"reward__mean": (0.3, 0.84), "completions__truncated": (0.0, 0.16)}
+    (note,) = [
+        f
+        for f in health(**series, completions__truncated_reward=(0.3, 0.74))
+        if "cut for length" in f.text
+    ]
+    assert note.level == "note" and "lack only their end" in note.text
+    assert "They score 0.73 on average, all completions 0.83" in note.text
+    for lost in ({}, {"completions__truncated_reward": (0.3, 0.1)}):
+        (found,) = warnings(**series, **lost)
+        assert "cut for length" in found.text
 
 
 def test_a_sound_stage_has_no_warning():
