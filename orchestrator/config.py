@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 from datagen.config import AbdConfig, DatasetConfig, DimacsConfig, MixConfig, SatConfig
 from orchestrator.config_errors import config_error
 from orchestrator.yaml_source import DataPath, Document, apply_overrides, load_yaml, to_yaml
-from reward_fns.registry import REWARDS
+from reward_fns.registry import REWARDS, choose_rewards
 from trainers.config import (
     EvaluationConfig,
     GrpoConfig,
@@ -140,6 +140,9 @@ class RunConfig(Strict):
         for index, stage in enumerate(self.stages):
             at = ("stages", index)
             wanted.append(((*at, "dataset"), stage.dataset, (*at, "split"), stage.split))
+            if stage.eval_steps is not None:
+                measured = (*at, "eval_split")
+                wanted.append(((*at, "dataset"), stage.dataset, measured, stage.eval_split))
         for position, split in enumerate(self.evaluation.splits):
             at_split = ("evaluation", "splits", position)
             wanted.append((("evaluation", "dataset"), self.evaluation.dataset, at_split, split))
@@ -150,18 +153,28 @@ class RunConfig(Strict):
             splits = _split_names(self.datasets[dataset])
             if splits and split not in splits:
                 known = ", ".join(splits)
-                _refuse(split_path, f'dataset {dataset} has no split "{split}": it has {known}')
+                use = " for eval_split" if split_path[-1] == "eval_split" else ""
+                _refuse(
+                    split_path, f'dataset {dataset} has no split "{split}"{use}: it has {known}'
+                )
 
     def _check_rewards(self) -> None:
-        named: list[tuple[DataPath, tuple[str, ...] | None]]
-        named = [(("evaluation", "reward_funcs"), self.evaluation.reward_funcs)]
+        at, own = ("evaluation", "reward_funcs"), self.evaluation.reward_funcs or ()
+        named: list[tuple[DataPath, tuple[str, ...], str]] = [(at, own, self.evaluation.dataset)]
         for index, stage in enumerate(self.stages):
             if isinstance(stage, GrpoConfig):
-                named.append((("stages", index, "reward_funcs"), stage.reward_funcs))
-        wanted = [((*at, i), name) for at, names in named for i, name in enumerate(names or ())]
-        for path, name in wanted:
-            if name not in REWARDS:
-                _refuse(path, f'no reward is called "{name}": use {", ".join(REWARDS)}')
+                rewards = stage.reward_funcs or ()
+                named.append((("stages", index, "reward_funcs"), rewards, stage.dataset))
+            if stage.eval_steps is not None:
+                named.append((at, own, stage.dataset))
+        for path, names, dataset in named:
+            for i, name in enumerate(names):
+                if name not in REWARDS:
+                    _refuse((*path, i), f'no reward is called "{name}": use {", ".join(REWARDS)}')
+            try:
+                choose_rewards(names or None, _tasks(self.datasets[dataset]))
+            except ValueError as error:
+                _refuse(path, str(error))
 
     def _check_context(self) -> None:
         if not isinstance(self.model, TinyModelConfig):
@@ -203,6 +216,15 @@ def _split_names(dataset: DatasetConfig) -> tuple[str, ...]:
     if isinstance(dataset, SatConfig | AbdConfig | MixConfig):
         return tuple(dataset.splits)
     return (dataset.split,) if isinstance(dataset, DimacsConfig) else ()
+
+
+def _tasks(dataset: DatasetConfig) -> tuple[str, ...]:
+    """Tasks of the dataset's problems; none if only its folder knows."""
+    if isinstance(dataset, MixConfig):
+        return ("sat", "abd")
+    if isinstance(dataset, AbdConfig):
+        return ("abd",)
+    return ("sat",) if isinstance(dataset, SatConfig | DimacsConfig) else ()
 
 
 def _refuse(path: DataPath, message: str) -> None:

@@ -1,6 +1,6 @@
 """Every reward by name: a new task is one new file and one line here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from reward_fns.abd import (
@@ -64,11 +64,22 @@ def get_reward(name: str) -> Reward:
         raise ValueError(f"reward {name!r} is not registered: use one of {known}") from None
 
 
-def choose_rewards(names: Sequence[str] | None) -> list[Reward]:
-    """Return the rewards of these names; without names each task's own, which is called like it."""
+def choose_rewards(names: Sequence[str] | None, tasks: Collection[str] = ()) -> list[Reward]:
+    """Return the rewards of these names; without names each task's own, which is called like it.
+
+    Raises ValueError where none of them is for one of `tasks`: nothing would ever be scored.
+    """
     if names is None:
-        return [reward for reward in REWARDS.values() if reward.name == reward.task]
-    return [get_reward(name) for name in names]
+        chosen = [reward for reward in REWARDS.values() if reward.name == reward.task]
+    else:
+        chosen = [get_reward(name) for name in names]
+    if tasks and not any(reward.task in tasks for reward in chosen):
+        fitting = ", ".join(name for name, reward in REWARDS.items() if reward.task in tasks)
+        raise ValueError(
+            f"reward_funcs {', '.join(reward.name for reward in chosen)} is for no problem of task "
+            f"{', '.join(sorted(tasks))}: use {fitting or 'a dataset of another task'}"
+        )
+    return chosen
 
 
 def score_each(reward: Reward, problems: Sequence[Problem], texts: Sequence[str]) -> list[Score]:

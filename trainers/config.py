@@ -110,7 +110,7 @@ class TrainingStage(Strict):
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this norm."""
     bf16: bool = False
-    """Compute in bfloat16; weights and optimizer keep their own type."""
+    """Compute in bfloat16; weights keep their own type, and the optimizer float32."""
     max_prompt_length: int | None = Field(None, ge=1)
     """Longest prompt in tokens; what the model's context leaves free by default."""
     long_prompts: Literal["error", "drop", "truncate"] = "error"

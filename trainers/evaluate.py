@@ -30,13 +30,15 @@ EVALUATION_STEP = -1
 
 def answer_problems(
     policy: Policy, engine: Engine, problems: Sequence[Problem], prompts: Sequence[list[int]],
-    first_samples: Sequence[int], config: EvaluationConfig, seed: int,
-    progress: Progress | None = None,
+    config: EvaluationConfig, seed: int, progress: Progress | None = None,
+    first_samples: Sequence[int] | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return one row for each problem: its greedy answer and its samples, scored with reasons.
 
-    `first_samples` numbers the first answer of each: problems with equal ids count on.
+    `first_samples` numbers the first answer of each, where `problems` are a share of more: problems
+    with equal ids count on.
     """
+    first_samples = first_samples or _first_samples(problems, config)
     sampling = Sampling(
         config.max_completion_length, policy.eos_token_ids, config.temperature, config.top_p
     )
@@ -70,8 +72,9 @@ def evaluate_policy(
 ) -> None:  # fmt: skip
     """Answer `problems` on all workers and write the rows, in order, atomically to `out`.
 
-    Raises ValueError where a prompt does not fit the model's context.
+    Raises ValueError where a prompt does not fit the model's context, or no reward its task.
     """
+    choose_rewards(config.reward_funcs, {problem.task for problem in problems})
     # Every worker encodes every prompt, so that all of them meet a bad one.
     prompts = encode_for_evaluation(policy, problems, config)
     mine = answer_problems(
@@ -79,10 +82,10 @@ def evaluate_policy(
         engine,
         workers.share(problems),
         workers.share(prompts),
-        workers.share(_first_samples(problems, config)),
         config,
         seed,
         _of_all(progress, workers, len(problems)) if progress else None,
+        workers.share(_first_samples(problems, config)),
     )
     shares = workers.gather(mine)
     if workers.is_first:
@@ -108,6 +111,7 @@ def evaluate_checkpoint(
     problems = [
         problem for split in config.splits for problem in load_split(data, split)[: config.limit]
     ]
+    choose_rewards(config.reward_funcs, {problem.task for problem in problems})
     device = any_device()
     prepare_torch(torch.get_num_threads())
     policy = load_folder(checkpoint, device, chat_template)
@@ -117,8 +121,7 @@ def evaluate_checkpoint(
     else:
         prompts = encode_for_evaluation(policy, problems, config)
     engine = make_engine(policy.model)
-    first_samples = _first_samples(problems, config)
-    return answer_problems(policy, engine, problems, prompts, first_samples, config, seed, progress)
+    return answer_problems(policy, engine, problems, prompts, config, seed, progress)
 
 
 def room_left(policy: Policy, prompts: Sequence[list[int]]) -> int:

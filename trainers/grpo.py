@@ -66,13 +66,14 @@ class Grpo:
             replace(problems[i], prompt="", answer="", difficulty="") for i in prompts.indices
         ]
         self.prompts = prompts.prompt_ids
-        self.many_tasks = len({problem.task for problem in self.problems}) > 1
+        tasks = {problem.task for problem in self.problems}
+        self.many_tasks = len(tasks) > 1
         self.counts = {
             "data/prompts_dropped": prompts.num_dropped,
             "data/prompts_truncated": prompts.num_truncated,
         }
         self.order = KeyedOrder(len(self.prompts), run.seed, name)
-        self.scorer = Scorer(config, policy)
+        self.scorer = Scorer(config, policy, tasks)
         self.sampling = Sampling(
             config.max_completion_length, policy.eos_token_ids, config.temperature, config.top_p
         )

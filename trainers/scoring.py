@@ -1,6 +1,6 @@
 """Judge sampled completions: text, rewards, and the reason of each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,7 +30,7 @@ class SampledGroup(Group):
     truncated: list[bool]
     texts: list[str]
     rewards: np.ndarray
-    """Weighted sum over the reward functions; NaN where none applies."""
+    """Weighted sum over the reward functions; NaN where none applies, or one failed to judge."""
     reasons: list[str]
     num_malformed: int
     advantages: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -60,8 +60,8 @@ class SampledGroup(Group):
 class Scorer:
     """The reward functions of a stage, ready to judge."""
 
-    def __init__(self, config: GrpoConfig, policy: Policy) -> None:
-        self.rewards = choose_rewards(config.reward_funcs)
+    def __init__(self, config: GrpoConfig, policy: Policy, tasks: Collection[str]) -> None:
+        self.rewards = choose_rewards(config.reward_funcs, tasks)
         self.weights = config.reward_weights or (1.0,) * len(self.rewards)
         self.policy = policy
 
@@ -76,6 +76,9 @@ class Scorer:
         scores_FN = [score_each(reward, owners, texts) for reward in self.rewards]
         values_FN = np.array([[_number(score) for score in row] for row in scores_FN])
         rewards_N = combine_rewards(values_FN[:, None], self.weights)[0]
+        # What one function failed to judge has no sum to compare: its part would count as 0.
+        failed = [any(map(_is_trouble, row)) for row in zip(*scores_FN, strict=True)]
+        rewards_N[np.array(failed, dtype=bool)] = np.nan
         reasons = [_reason(row) for row in zip(*scores_FN, strict=True)]
         groups, start = [], 0
         for problem, prompt, group in zip(problems, prompts, sampled, strict=True):
@@ -103,10 +106,16 @@ def _group(
     )
 
 
+def _is_trouble(score: Score) -> bool:
+    """Whether a function that is for the task gave no score."""
+    return score.value is None and score is not OTHER_TASK
+
+
 def _number(score: Score) -> float:
     return np.nan if score.value is None else score.value
 
 
 def _reason(scores: Sequence[Score]) -> str:
-    """The reason of the first reward function that applies."""
-    return next((s.reason for s in scores if s is not OTHER_TASK), OTHER_TASK.reason)
+    """The reason of the function that failed to judge, else of the first that applies."""
+    ranked = sorted(scores, key=lambda s: (s is OTHER_TASK, not _is_trouble(s)))
+    return ranked[0].reason

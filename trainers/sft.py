@@ -60,8 +60,8 @@ class Sft:
             (-logprobs.sum() / tokens).backward()
             with torch.no_grad():
                 means.add("loss/train", float(-logprobs.sum()), len(logprobs))
-        if mine:
-            means.add("data/tokens", sum(group.num_tokens for group in mine))
+        # A sum over workers for each step, not a mean over workers.
+        means.add("data/tokens", sum(g.num_tokens for g in mine), 1 / self.run.workers.world_size)
         return True  # every completion has a token, its eos or the beginning of it
 
     def _next_groups(self) -> list[Group]:

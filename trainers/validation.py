@@ -23,8 +23,8 @@ class Validation:
         config: EvaluationConfig, workers: Workers,
     ) -> None:  # fmt: skip
         self.policy, self.engine, self.config, self.workers = policy, engine, config, workers
-        self.rewards = choose_rewards(config.reward_funcs)
         self.tasks = sorted({problem.task for problem in problems})
+        self.rewards = choose_rewards(config.reward_funcs, self.tasks)
         self.problems = workers.share(problems)
         self.prompts = workers.share(encode_for_evaluation(policy, problems, config))
 
@@ -33,7 +33,7 @@ class Validation:
 
         Where there are several tasks, that of each stands beside it, as `validation/<task>`.
         """
-        solved: list[bool] = []
+        scores: list[float | None] = []
         length, size = self.config.max_completion_length, self.config.batch_size
         sampling = Sampling(length, self.policy.eos_token_ids)
         for start in range(0, len(self.prompts), size):
@@ -42,14 +42,19 @@ class Validation:
             groups = self.engine.generate(prompts, noise, sampling, greedy=[0])
             texts = decode_completions(self.policy, [answer.token_ids for (answer,) in groups])
             problems = self.problems[start : start + size]
-            solved += [s.value == 1 for s in score_rows(self.rewards, problems, texts)]
-        rates = {"validation/solved": self._rate(solved, self.tasks)}
+            scores += [s.value for s in score_rows(self.rewards, problems, texts)]
+        names = {"validation/solved": self.tasks}
         if len(self.tasks) > 1:
-            rates |= {f"validation/{task}": self._rate(solved, [task]) for task in self.tasks}
-        return rates
+            names |= {f"validation/{task}": [task] for task in self.tasks}
+        rates = {name: self._rate(scores, tasks) for name, tasks in names.items()}
+        return {name: rate for name, rate in rates.items() if rate is not None}
 
-    def _rate(self, solved: Sequence[bool], tasks: Sequence[str]) -> float:
-        """The share of solved problems of these tasks, over all workers."""
-        own = [s for s, p in zip(solved, self.problems, strict=True) if p.task in tasks]
-        total, count = self.workers.sum([sum(own), len(own)])
-        return total / max(count, 1)
+    def _rate(self, scores: Sequence[float | None], tasks: Sequence[str]) -> float | None:
+        """The share of solved problems of these tasks among those that have a score.
+
+        Over all workers; None where nothing has a score.
+        """
+        own = [s for s, p in zip(scores, self.problems, strict=True) if p.task in tasks]
+        solved, scored = sum(s == 1 for s in own), sum(s is not None for s in own)
+        total, count = self.workers.sum([solved, scored])
+        return total / count if count else None

@@ -61,6 +61,21 @@ REPLACED = [
         "{dataset: main, reward_funcs: [st]}",
         '17:44 no reward is called "st": use sat',
     ),
+    (
+        "max_steps: 30",
+        "max_steps: 30\n    reward_funcs: [abd, abd_affine]",
+        "17:19 reward_funcs abd, abd_affine is for no problem of task sat: use sat, sat_fraction,",
+    ),
+    (
+        "{dataset: main}",
+        "{dataset: main, reward_funcs: [abd]}",
+        "17:43 reward_funcs abd is for no problem of task sat: use sat, sat_fraction, sat_affine",
+    ),
+    (
+        "max_steps: 10",
+        "max_steps: 10\n    eval_steps: 5",
+        '10:5 dataset main has no split "validation" for eval_split: it has train, test',
+    ),
     ("max_steps: 30", "max_steps: 30\n    reward_funcs: [sat, x]", '17:25 no reward is called "x"'),
     ("type: grpo", "type: grpo\n    name: sft", '15:11 2 stages are called "sft": set name'),
     ("name: small", "name: ../x", '1:7 name is "../x": must match'),

@@ -66,7 +66,7 @@ def test_special_tags_count_and_ends_and_pads_are_dropped(
 ) -> None:
     ids = tokens(policy, text)
     assert decode_completions(policy, [ids]) == [text]
-    scorer = Scorer(GrpoConfig(type="grpo", dataset="main", max_steps=1), policy)
+    scorer = Scorer(GrpoConfig(type="grpo", dataset="main", max_steps=1), policy, {"sat"})
     sampled = [[Completion(ids, [0.0] * len(ids), truncated=False)]]
     (group,) = scorer.score([task], [[1]], sampled)
     assert (group.texts, group.rewards.tolist()) == ([text], [reward])

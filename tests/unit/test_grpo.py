@@ -1,17 +1,28 @@
 """The GRPO stage: groups without signal, refills, micro-batches, what is logged."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from tests.small_policy import gradients, make_grpo, nudge
+from reward_fns.records import Score
+from reward_fns.registry import REWARDS
+from tests.small_policy import gradients, make_grpo, nudge, sat_problems
+from trainers.config import EvaluationConfig
 from trainers.data import decode_completions
+from trainers.engine.select import make_engine
+from trainers.evaluate import answer_problems, encode_for_evaluation, evaluate_policy
 from trainers.grpo import Grpo
 from trainers.loop import StageLoop
 from trainers.metrics import Means
 from trainers.models.load import Policy
+from trainers.parallel import Workers
 from trainers.rollout_log import read_rollouts
+from trainers.validation import Validation
 
 
 def one_step(
@@ -175,6 +186,70 @@ def test_the_same_problem_twice_in_a_batch_is_sampled_anew(policy: Policy, tmp_p
     assert len(often) >= 24
     for start in range(4, len(often) // 3, 4):
         assert any(often[id, start + i] != often[id, i] for id, i in once)
+
+
+def test_what_a_function_failed_to_judge_is_left_out_of_its_group(
+    policy: Policy, tmp_path: Path
+) -> None:
+    """Its other functions' part alone would count the failed one as 0."""
+
+    def failing(texts: Sequence[str], envs: Sequence[str]) -> list[Score]:
+        return [Score(None, "sandbox") if len(text) % 2 else Score(1.0, "ok") for text in texts]
+
+    with make_grpo(policy, tmp_path, reward_funcs=("sat", "sat_fraction")) as grpo:
+        last = replace(REWARDS["sat_fraction"], score_batch=failing)
+        grpo.scorer.rewards = [REWARDS["sat"], REWARDS["abd"], last]
+        grpo.scorer.weights = (1.0, 1.0, 1.0)
+        means = Means()
+        grpo.gradients(0, means, Means())
+    unscored = 0
+    for group in grpo.batch:
+        failed = [len(text) % 2 == 1 for text in group.texts]
+        assert np.isnan(group.rewards).tolist() == failed
+        assert not group.advantages[failed].any()
+        assert [reason == "sandbox" for reason in group.reasons] == failed
+        scored = group.rewards[~np.isnan(group.rewards)]
+        if not group.zero_variance:
+            wanted = (scored - scored.mean()) / (scored.std(ddof=1) + 1e-4)
+            np.testing.assert_allclose(group.advantages[~np.array(failed)], wanted)
+        unscored += sum(failed)
+    assert 0 < unscored < 24
+    assert means.take(grpo.run.workers)["reward/unscored"] == unscored / 24
+
+
+def test_rewards_for_another_task_are_refused(policy: Policy, tmp_path: Path) -> None:
+    refused = pytest.raises(ValueError, match="reward_funcs abd is for no problem of task sat: use")
+    with refused, make_grpo(policy, tmp_path, reward_funcs=("abd",)):
+        pass
+
+
+def test_problems_with_equal_ids_get_answers_of_their_own(policy: Policy, tmp_path: Path) -> None:
+    config = EvaluationConfig(dataset="main", num_samples=3, max_completion_length=5, batch_size=2)
+    first, second, third = sat_problems(3)
+    problems = [first, second, third, replace(first, prompt=first.prompt)]
+    workers, out = Workers(), tmp_path / "answers.jsonl"
+    evaluate_policy(policy, make_engine(policy.model), problems, config, 0, workers, out)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert rows[0]["id"] == rows[3]["id"] and rows[0]["greedy"] == rows[3]["greedy"]
+    assert rows[0]["samples"] != rows[3]["samples"]
+    alone = answer_problems(
+        policy, make_engine(policy.model), problems[:1],
+        encode_for_evaluation(policy, problems[:1], config), config, 0,
+    )  # fmt: skip
+    assert alone == rows[:1]
+
+
+def test_validation_leaves_out_what_has_no_score(policy: Policy, tmp_path: Path) -> None:
+    config = EvaluationConfig(
+        dataset="main", reward_funcs=("sat",), max_completion_length=5, batch_size=4
+    )
+    problems = sat_problems(12)
+    others = [replace(problem, task="other") for problem in problems]
+    engine = make_engine(policy.model)
+    rates = Validation(policy, engine, problems, config, Workers()).measure()
+    mixed = Validation(policy, engine, [*problems, *others], config, Workers()).measure()
+    assert 0 < rates["validation/solved"] < 1
+    assert mixed == rates | {"validation/sat": rates["validation/solved"]}
 
 
 def test_the_same_step_samples_the_same_and_logs_it(policy: Policy, tmp_path: Path) -> None:

@@ -132,3 +132,13 @@ def test_the_answer_is_the_last_tagged_part_or_what_follows_the_thought(completi
 )
 def test_a_completion_of_any_shape_is_text(completion, text):
     assert completion_text(completion) == text
+
+
+def test_rewards_for_none_of_the_tasks_are_refused() -> None:
+    assert [reward.name for reward in choose_rewards(["abd", "sat"], {"sat"})] == ["abd", "sat"]
+    with pytest.raises(
+        ValueError, match=r"^reward_funcs abd is for no problem of task sat: use sat,"
+    ):
+        choose_rewards(["abd"], {"sat"})
+    with pytest.raises(ValueError, match="sat, abd is for no problem of task z: use a dataset of"):
+        choose_rewards(None, {"z"})
