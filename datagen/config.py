@@ -46,7 +46,7 @@ class DimacsConfig(Strict):
 
     type: Literal["dimacs"]
     path: str = Field(min_length=1)
-    """A .cnf file, or a folder or archive (.tar, .zip) of them; .gz, .xz, .bz2 and .lzma are read."""
+    """A .cnf file, or a folder or archive (.tar, .zip) of them, also as .gz, .xz, .bz2 or .lzma."""
     style: Literal["affine", "compact"] = "affine"
     """Upstream's wording, or one token a word for tiny models."""
     split: str = Field("test", pattern=r"^[a-z][a-z0-9_]{0,63}$")

@@ -88,8 +88,8 @@ def sat(
     unsat_fraction
         Share of unsatisfiable problems; needs --family uniform.
     from_dimacs
-        A .cnf file, or a folder or archive (.tar, .zip) of them, in place of generated problems;
-        .gz, .xz, .bz2 and .lzma are read.
+        A .cnf file, or a folder or archive (.tar, .zip) of them, also as .gz, .xz,
+        .bz2 or .lzma, in place of generated problems.
     json
         Print the manifest as one JSON object.
     """
