@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datagen.binary import HEAD_BYTES, PARQUET, binary_kind, refuse_binary
 from datagen.manifest import file_sha256
 
 RL_PYTHON, CRUXEVAL = ("program", "inputs", "output"), ("code", "input", "output")
@@ -84,6 +85,8 @@ class JsonlFile(GivenFile):
         self._numbers: dict[int, int] = {}
         digest = hashlib.sha256()
         with _opened(path) as file:
+            refuse_binary(file.read(HEAD_BYTES), f"programs.path: {path}", "JSON Lines")
+            file.seek(0)
             offset = 0
             for number, line in enumerate(file, 1):
                 digest.update(line)
@@ -113,7 +116,9 @@ class ParquetFile(GivenFile):
 
     def __init__(self, path: Path, columns: tuple[str, str, str]) -> None:
         super().__init__(path, columns)
-        _opened(path).close()
+        with _opened(path) as file:
+            if (kind := binary_kind(file.read(HEAD_BYTES))) not in (None, PARQUET):
+                raise ValueError(f"programs.path: {path} is {kind}: give a Parquet file")
         self.sha256 = file_sha256(path)
         try:
             found = pq.read_schema(path).names

@@ -3,6 +3,7 @@
 TAR_MAGIC, TAR_MAGIC_AT = b"ustar", 257
 HEAD_BYTES = 512
 """How much of a file's beginning tells what it is."""
+PARQUET = "a Parquet file"
 
 _MAGIC = (
     (b"\x1f\x8b", "a gzip file"),
@@ -15,7 +16,7 @@ _MAGIC = (
     (b"\x1f\x9d", "a compress (.Z) file"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
-    (b"PAR1", "a Parquet file"),
+    (b"PAR1", PARQUET),
     (b"ARROW1", "an Arrow file"),
     (b"SQLite format 3\0", "an SQLite database"),
     (b"\x89HDF\r\n", "an HDF5 file"),
@@ -31,8 +32,8 @@ _MAGIC = (
     (b"\x7fELF", "an ELF program"),
     (b"\xca\xfe\xba\xbe", "a compiled program"),
     (b"\x00\x05\x16\x07", "an AppleDouble file (macOS keeps attributes there)"),
-    (b"\xff\xfe", "UTF-16 text, not UTF-8"),
-    (b"\xfe\xff", "UTF-16 text, not UTF-8"),
+    (b"\xff\xfe", "UTF-16 text"),
+    (b"\xfe\xff", "UTF-16 text"),
 )
 _TEXT_CONTROLS = frozenset(b"\t\n\x0b\x0c\r\x1b")
 
@@ -53,8 +54,8 @@ def binary_kind(head: bytes) -> str | None:
     return "a binary file" if controls else None
 
 
-def refuse_binary(head: bytes, where: object) -> None:
+def refuse_binary(head: bytes, where: object, wanted: str) -> None:
     """Raise ValueError naming what a file is, if its beginning is not that of a text."""
     kind = binary_kind(head)
     if kind is not None:
-        raise ValueError(f"{where} is {kind}: give a text file")
+        raise ValueError(f"{where} is {kind}: give {wanted}")

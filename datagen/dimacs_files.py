@@ -26,6 +26,8 @@ MAX_ARCHIVE_BYTES = 1 << 32
 MAX_DEPTH = 3
 """An archive in an archive in an archive is still read."""
 
+WANTED = "DIMACS text, also as .gz, .xz, .bz2, .lzma, .tar or .zip"
+
 _PACKED = r"(?:\.(?:gz|xz|bz2|lzma|zst|lz4|z|br))?"
 _FORMULA = re.compile(rf"(?!\._).*\.(?:cnf|dimacs)(?:\.(?:zip|7z|rar)|{_PACKED})", re.I | re.S)
 _ARCHIVE = re.compile(rf"(?!\._).*\.(?:zip|7z|rar|tgz|txz|tbz2?|tar{_PACKED})", re.I | re.S)
@@ -110,7 +112,7 @@ class FormulaFiles:
                 yield name, _text(stream, where)
                 return
             else:
-                raise ValueError(f"{where} is {kind}, which is not read as DIMACS: unpack it first")
+                raise ValueError(f"{where} is {kind}, which is not read: give {WANTED}")
             for member, content in members:
                 full, inner = str(PurePosixPath(name, member.lstrip("/"))), f"{where}:{member}"
                 if content is None or not _is_wanted(PurePosixPath(member).name):

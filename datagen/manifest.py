@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from datagen.binary import HEAD_BYTES, refuse_binary
 from reward_fns.records import Problem
 
 FORMAT = "clutch-dataset-v1"
@@ -131,7 +132,9 @@ def load_manifest(folder: Path) -> Manifest:
 def read_record(path: Path, model: type[AnyRecord], what: str) -> AnyRecord:
     """Read a JSON file as `model`; ValueError says that it is not `what`, and the first reason."""
     try:
-        return model.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        refuse_binary(content[:HEAD_BYTES], path, what)
+        return model.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "JSON"

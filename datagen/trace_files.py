@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from datagen.binary import HEAD_BYTES, refuse_binary
 from datagen.formats.containers import json_text, write_jsonl
 from datagen.manifest import MANIFEST, Record, config_identity, file_sha256, read_record
 from datagen.shards import sync, whole_folder
@@ -106,6 +107,8 @@ def read_traces(path: Path, sha256: str) -> Iterator[Trace]:
     """
     whole = hashlib.sha256()
     with path.open("rb") as file:
+        refuse_binary(file.read(HEAD_BYTES), path, "traces as JSON Lines")
+        file.seek(0)
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1

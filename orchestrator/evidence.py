@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from datagen.binary import HEAD_BYTES, binary_kind
 from orchestrator.config_errors import config_error
 from orchestrator.yaml_source import ConfigError, Document
 
@@ -112,7 +113,10 @@ def read_evidence(file: Path) -> Evidence | FlatEvidence:
     Raises ConfigError (a ValueError) naming the file, the field and what it may hold.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        content = file.read_bytes()
+        if (kind := binary_kind(content[:HEAD_BYTES])) is not None:
+            raise ConfigError(f"cannot read evidence {file}: it is not UTF-8 text but {kind}")
+        text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"cannot read evidence {file}: {reason}") from None

@@ -17,6 +17,8 @@ from ruamel.yaml.comments import CommentedBase
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from datagen.binary import HEAD_BYTES, binary_kind
+
 Step = str | int
 DataPath = tuple[Step, ...]
 MAX_BYTES = 256 << 10
@@ -79,9 +81,11 @@ def load_yaml(path: Path) -> Document:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+        if (kind := binary_kind(data[:HEAD_BYTES])) is not None:
+            raise ConfigError(f"{path} is {kind}: a config is a YAML file in UTF-8")
         if len(data) > MAX_BYTES:
             raise ConfigError(f"{path} is over {MAX_BYTES:,} bytes: no config is as large")
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
     except OSError as error:

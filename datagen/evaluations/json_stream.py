@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from datagen.binary import HEAD_BYTES, binary_kind
 from datagen.evaluations.source import Stream
 
 READ_BYTES = 1 << 16
@@ -33,8 +34,8 @@ def array_items(stream: Stream) -> Iterator[Any]:
     """Yield the items of a JSON array as soon as each is whole.
 
     Raises BrokenJson where it ends too early (`truncated`), is no array (`not a JSON array`), no
-    JSON (`not JSON`, `not UTF-8`, `nested too deeply`), or holds an item over MAX_ITEM_CHARS
-    (`item over 16 MiB`). Items before that point have been yielded.
+    JSON (`not JSON`, `not UTF-8`, `a gzip file` and the like, `nested too deeply`), or holds an
+    item over MAX_ITEM_CHARS (`item over 16 MiB`). Items before that point have been yielded.
     """
     buffer = _Buffer(stream)
     first = buffer.next_char()
@@ -62,7 +63,7 @@ class _Buffer:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
-        self._text, self._at, self._ended = "", 0, False
+        self._text, self._at, self._begun, self._ended = "", 0, False, False
         self.fault: str | None = None
         """Why no more characters can be read, where it is not the end."""
 
@@ -118,6 +119,9 @@ class _Buffer:
             more = self._stream.read(size - len(data))
             self._ended = not more
             data += more
+        if not self._begun and (kind := binary_kind(data[:HEAD_BYTES])) is not None:
+            self.fault, self._ended, data = kind, True, b""
+        self._begun = True
         try:
             text = self._decode(data, final=self._ended)
         except UnicodeDecodeError as error:

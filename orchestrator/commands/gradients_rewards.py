@@ -6,6 +6,7 @@ from pathlib import Path
 from cyclopts import App
 from cyclopts.types import NonNegativeFloat
 
+from datagen.binary import HEAD_BYTES, refuse_binary
 from datagen.whole_file import whole_file
 from orchestrator.commands.gradients_flags import ApiFlags, open_api
 from orchestrator.gradients.rewards import Rewards, check_source
@@ -88,7 +89,9 @@ def list_rewards(*, json: bool = False, api: ApiFlags | None = None) -> None:
 
 
 def _read(path: Path) -> str:
+    content = path.read_bytes()
+    refuse_binary(content[:HEAD_BYTES], path, "Python source")
     try:
-        return path.read_text(encoding="utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no UTF-8 text") from None

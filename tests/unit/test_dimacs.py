@@ -171,7 +171,7 @@ def test_every_way_of_packing_is_read(suffix, tmp_path):
         ("a.cnf.zst", b"\x28\xb5\x2f\xfd....", "a.cnf.zst is a Zstandard file, which is not read"),
         ("a.cnf", b"7z\xbc\xaf\x27\x1c\0\4", "a.cnf is a 7-Zip archive, which is not read"),
         ("a.cnf.Z", b"\x1f\x9d\x90", r"a.cnf.Z is a compress \(.Z\) file, which is not read"),
-        ("a.cnf", "p cnf 1 1\n1 0\n".encode("utf-16"), "a.cnf is UTF-16 text, not UTF-8"),
+        ("a.cnf", "p cnf 1 1\n1 0\n".encode("utf-16"), "a.cnf is UTF-16 text, which is not read"),
         ("a.cnf", b"\x7fELF\2\1\1\0", "a.cnf is an ELF program, which is not read"),
         ("a.cnf", b"p cnf 1 1\n\0", "a.cnf is a binary file, which is not read"),
         ("a.cnf.gz", gzip.compress(b"x")[:-3], "a.cnf.gz is not a readable gzip file"),

@@ -1,5 +1,6 @@
 """`clutch gradients` as a user runs it: what it sends, refuses and prints, and never the key."""
 
+import gzip
 import io
 import json
 import re
@@ -237,6 +238,8 @@ def test_rewards_are_exported_registered_and_listed(server, run, tmp_path):
     broken = tmp_path / "x.py"
     broken.write_bytes(b"\xff")
     assert "no UTF-8" in run("rewards", "register", broken, code=2)[1]
+    broken.write_bytes(gzip.compress(b"def f(): pass"))
+    assert "x.py is a gzip file" in run("rewards", "register", broken, code=2)[1]
     assert "no file is given" in run("rewards", "register", code=2)[1]
 
 
