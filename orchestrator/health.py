@@ -109,8 +109,9 @@ def _fell(found: Curves) -> bool:
 
 
 def _stale(found: Curves, metric: str) -> bool:
-    """Whether a metric of the groups that trained ends before the stage: none did since then."""
-    return found[metric].steps[-1] < max(curve.steps[-1] for curve in found.values())
+    """Whether a metric of the groups that train was not measured in the last tenth of the stage."""
+    last = max(curve.steps[-1] for curve in found.values())
+    return found[metric].steps[-1] < 0.9 * last
 
 
 def _zero_variance(stage: Row, found: Curves) -> Finding | None:
@@ -123,16 +124,17 @@ def _zero_variance(stage: Row, found: Curves) -> Finding | None:
         return Finding("good", str(stage["name"]), text)
     reward = found.get("reward/mean")
     solved = reward is not None and reward.end >= 0.5
+    saturated = reward is not None and reward.end >= SATURATED
     refill = f"dynamic_sampling: refill{_now(stage, 'dynamic_sampling')}"
     if _fell(found) and not solved:
         return Finding("warning", str(stage["name"]), text, UNDONE, _lower_rate(stage))
     if solved:
-        cause = "most problems are solved by every sample or by none: such groups teach nothing"
+        none = "" if saturated else " or by none"
+        cause = f"most problems are solved by every sample{none}: such groups teach nothing"
         key = f"harder sizes in the dataset, or {refill}"
     else:
         cause = "most problems are solved by no sample: such groups teach nothing"
         key = f"easier sizes in the dataset, a longer SFT stage, or {refill}"
-    saturated = reward is not None and reward.end >= SATURATED
     limit = 1.0 if saturated else 0.95 if solved else 0.8
     level = "warning" if curve.end > limit else "note"
     return Finding(level, str(stage["name"]), text, cause, key)

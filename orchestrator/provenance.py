@@ -25,9 +25,13 @@ TOTALS = ("wall_s", "cpu_s")
 def provenance(run: RunFiles) -> list[tuple[str, str]]:
     """Return run_manifest.json without its config as (key, value) lines, the main keys first.
 
-    A main key that the manifest lacks is listed as "not recorded".
+    A main key that the manifest lacks is listed as "not recorded"; a model of the Hub has a name.
     """
     manifest = {key: value for key, value in run.manifest.items() if key != "config"}
+    model = run.config.get("model") or {}
+    if manifest.get("base_checkpoint") is None and model.get("path"):
+        revision = f" at {model['revision']}" if model.get("revision") else ""
+        manifest["base_checkpoint"] = f"{model['path']}{revision}, whose hash was not recorded"
     ordered = {key: manifest.pop(key, None) for key in FIRST} | manifest
     return [(key, "not recorded" if value is None else str(value)) for key, value in _flat(ordered)]
 

@@ -122,6 +122,13 @@ def test_a_frozen_run_is_told_to_raise_its_rate():
     assert "learning_rate (now 1e-09) higher" in reward.key
 
 
+def test_a_saturated_run_has_nothing_left_to_learn():
+    found = recorded("saturated")
+    assert found["warning"] == []
+    reward = next(f for f in found["note"] if "reward" in f.text)
+    assert "solved from the start" in reward.text and "harder sizes" in reward.key
+
+
 def test_a_run_that_learns_is_not_called_sick():
     found = recorded("sound")
     assert "rising" in found["note"][0].text

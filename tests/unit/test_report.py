@@ -339,6 +339,16 @@ def test_several_tasks_have_a_table_each(tmp_path):
     assert "Task abd" in text_of(page_of(folder))
 
 
+def test_a_base_model_of_the_hub_is_named(tmp_path):
+    folder = write_run(tmp_path / "run", num_problems=4)
+    path = folder / "run_manifest.json"
+    manifest = json.loads(path.read_text()) | {"base_checkpoint": None}
+    manifest["config"]["model"] = {"type": "hf", "path": "org/model", "revision": "v2"}
+    path.write_text(json.dumps(manifest))
+    told = dict(report_context(folder)["provenance"])["base_checkpoint"]
+    assert told == "org/model at v2, whose hash was not recorded"
+
+
 def test_config_of_the_fixture_is_the_one_shown(run):
     shown = dict(report_context(run)["config_lines"])
     assert shown["stages.1.max_steps"] == str(CONFIG["stages"][1]["max_steps"])
