@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know."""
+    """A frozen model that refuses keys it does not know, and numbers that are not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class TinyModelConfig(Strict):
@@ -108,7 +110,7 @@ class TrainingStage(Strict):
     min_lr_ratio: float = Field(0.1, ge=0, le=1)
     """Rate at the last step over the peak rate."""
     max_grad_norm: float = Field(1.0, gt=0)
-    """Gradients are scaled down to this norm."""
+    """Gradients are scaled down to this norm; a large one, such as 1e9, leaves them as they are."""
     bf16: bool = False
     """Compute in bfloat16; weights keep their own type, and the optimizer float32."""
     max_prompt_length: int | None = Field(None, ge=1)

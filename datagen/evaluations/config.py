@@ -8,7 +8,7 @@ from datagen.config import Strict
 class EvaluationsConfig(Strict):
     """What to keep of the results that an index names."""
 
-    min_score: float = Field(0.5, allow_inf_nan=False)
+    min_score: float = 0.5
     """Least recorded score of a row that is kept."""
     tail: int = Field(100, ge=1)
     """Blocks back from the newest window of the index."""

@@ -59,7 +59,7 @@ class WeightedReward(Strict):
     """A registered reward function, and how much it counts."""
 
     reward_id: UUID
-    reward_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
+    reward_weight: float = Field(1.0, ge=0)
 
 
 class GrpoRequest(TaskRequest):
@@ -76,7 +76,9 @@ class GrpoRequest(TaskRequest):
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class Created(_Answer):

@@ -1,12 +1,18 @@
 """Every mistake in a config file is told with its place, its value and what is allowed."""
 
+import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
+import orchestrator.gradients.settings  # noqa: F401  (all configs are to be seen)
+from datagen.strict import Strict as DatagenStrict
 from orchestrator.config import load_config
 from orchestrator.yaml_source import ConfigError
 from tests.small_run import CONFIG
+from trainers.config import Strict as TrainersStrict
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -36,6 +42,26 @@ REPLACED = [
     ("hidden_size: 48", "hidden_size: 49", "2:34 model.hidden_size is 49: must be a multiple of 2"),
     ("max_steps: 10", "max_steps: true", "12:16 stages.0.max_steps is true: use a whole number"),
     ("1e-3", ".nan", "13:20 stages.0.learning_rate is NaN: use a finite number"),
+    (
+        "1e-3",
+        "1e-3\n    max_grad_norm: .inf",
+        "14:20 stages.0.max_grad_norm is Infinity: use a finite",
+    ),
+    (
+        "1e-3",
+        "1e-3\n    weight_decay: 1e400",
+        "14:19 stages.0.weight_decay is Infinity: use a finite",
+    ),
+    (
+        "max_steps: 10",
+        "max_steps: .inf",
+        "12:16 stages.0.max_steps is Infinity: use a finite number",
+    ),
+    (
+        "hidden_size: 48",
+        "rope_theta: .inf",
+        "2:33 model.rope_theta is Infinity: use a finite number",
+    ),
     ("1e-3", "2", "13:20 stages.0.learning_rate is 2: must be at most 1"),
     ("1e-3", "fast", '13:20 stages.0.learning_rate is "fast": use a number'),
     ("1e-3", "1e-3\n    bf16: yes", '14:11 stages.0.bf16 is "yes": use true or false'),
@@ -149,6 +175,25 @@ def test_further_mistakes_are_counted_with_their_places(tmp_path: Path) -> None:
         "small.yaml:12:16 stages.0.max_steps is 0: must be at least 1",
         "(1 more: small.yaml:16:5)",
     ]
+
+
+def _all_below(model: type[BaseModel]) -> set[type[BaseModel]]:
+    return {model}.union(*map(_all_below, model.__subclasses__()))
+
+
+@pytest.mark.parametrize("model", sorted(
+    _all_below(TrainersStrict) | _all_below(DatagenStrict), key=lambda model: model.__qualname__
+))  # fmt: skip
+def test_no_number_of_a_config_may_be_infinite(model: type[BaseModel]) -> None:
+    """Neither text that is written for people nor a hash can hold one."""
+    assert model.model_config["allow_inf_nan"] is False
+    for name, known in model.model_fields.items():
+        assert "allow_inf_nan" not in repr(known.metadata), name
+        if float in (known.annotation, *get_args(known.annotation)):
+            for value in (math.inf, -math.inf, math.nan, "inf", "1e400"):
+                with pytest.raises(ValidationError) as caught:
+                    model.model_validate({name: value})
+                assert (name,) in {error["loc"] for error in caught.value.errors()}
 
 
 TEN = ", ".join(["*{0}"] * 10)
