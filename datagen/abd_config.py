@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from datagen.programs.knobs import DEFAULTS, MICRO_LIMIT, Knobs, Level
 from datagen.proposal_config import ProposalsConfig
-from datagen.strict import Strict
+from datagen.strict import Strict, UserPath
 from reward_fns.sandbox import Limits
 
 MAX_MICRO_INPUTS = 3
@@ -88,7 +88,7 @@ class GivenPrograms(Strict):
     """A file of programs with their inputs and outputs: columns program, inputs, output."""
 
     type: Literal["jsonl", "parquet"]
-    path: str = Field(min_length=1)
+    path: UserPath
     """The file: a JSON object a line, or Parquet."""
     screened: bool = True
     """Leave out constant programs, echoes, and outputs that many inputs give."""
@@ -100,7 +100,7 @@ class CruxevalPrograms(Strict):
     """A file of functions with their arguments and results, as CRUXEval: code, input, output."""
 
     type: Literal["cruxeval"]
-    path: str = Field(min_length=1)
+    path: UserPath
     """The file: a JSON object a line."""
 
 

@@ -16,7 +16,7 @@ from datagen.sat_config import (
     SplitConfig,
     threshold_ratio,
 )
-from datagen.strict import Strict
+from datagen.strict import Strict, UserPath
 
 __all__ = [
     "AbdConfig",
@@ -37,7 +37,7 @@ class PathConfig(Strict):
     """A dataset that exists: a folder with a manifest.json."""
 
     type: Literal["path"]
-    path: str = Field(min_length=1)
+    path: UserPath
     """The folder."""
 
 
@@ -45,7 +45,7 @@ class DimacsConfig(Strict):
     """Problems of DIMACS files, certified by a solver."""
 
     type: Literal["dimacs"]
-    path: str = Field(min_length=1)
+    path: UserPath
     """A .cnf file, or a folder or archive (.tar, .zip) of them, also as .gz, .xz, .bz2 or .lzma."""
     style: Literal["affine", "compact"] = "affine"
     """Upstream's wording, or one token a word for tiny models."""

@@ -1,6 +1,21 @@
-"""The base of all configs of datasets."""
+"""The base of all configs of datasets, and paths as people write them."""
 
-from pydantic import BaseModel, ConfigDict
+import os
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def at_home(path: str) -> str:
+    """Return a path whose `~` is the home folder; ValueError for the home of nobody."""
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ValueError(f"{path}: there is no such home folder: write ./{path} for a file")
+    return expanded
+
+
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(at_home)]
+"""A path; `~` is the home folder."""
 
 
 class Strict(BaseModel):

@@ -83,7 +83,7 @@ def run_command(tokens: list[str]) -> int:
     """Run one command; returns the exit code, with errors told on stderr."""
     hide_environment()
     debug = "--debug" in tokens
-    tokens = [token for token in tokens if token != "--debug"]
+    tokens = [_at_home(token) for token in tokens if token != "--debug"]
     try:
         result = app(tokens, exit_on_error=False, print_error=False)
         sys.stdout.flush()
@@ -105,6 +105,12 @@ def run_command(tokens: list[str]) -> int:
             _show_traceback(error)
             return 1
         return _tell(error, 1, debug)
+
+
+def _at_home(token: str) -> str:
+    """Expand `~` as a shell does, also where it does not: quoted, or in --out=~/runs."""
+    option, equals, value = token.partition("=") if token.startswith("--") else ("", "", token)
+    return f"{option}{equals}{os.path.expanduser(value)}" if value.startswith("~") else token
 
 
 def _tell(error: Exception, code: int, debug: bool) -> int:

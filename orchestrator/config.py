@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from datagen.config import AbdConfig, DatasetConfig, DimacsConfig, MixConfig, SatConfig
+from datagen.strict import UserPath
 from orchestrator.config_errors import config_error
 from orchestrator.yaml_source import DataPath, Document, apply_overrides, load_yaml, to_yaml
 from reward_fns.registry import REWARDS, choose_rewards
@@ -88,8 +89,8 @@ class RunConfig(Strict):
     """Name of the run and of its folder."""
     seed: int = Field(0, ge=0, le=LARGEST_EXACT)
     """Every random draw of the run is keyed by it."""
-    storage: str = Field("runs", min_length=1)
-    """Folder in which the run's own folder is made."""
+    storage: UserPath = "runs"
+    """Folder in which the run's own folder is made; `~` is the home folder, as in all paths."""
     model: ModelConfig = TinyModelConfig()
     """The model that the first stage starts from."""
     datasets: dict[str, DatasetConfig] = Field(min_length=1)

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from mlflow import MlflowClient
@@ -23,6 +23,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from datagen.strict import at_home
 from orchestrator.config import MlflowConfig
 from orchestrator.run_files import is_running, read_json
 from orchestrator.storage.redaction import hide
@@ -49,7 +50,18 @@ INCOMPLETE = ("already exists", "no such table", "no such column")
 
 def tracking_uri(tracking: MlflowConfig, storage: Path) -> str:
     """The store: as configured, MLFLOW_TRACKING_URI, or SQLite in the storage folder."""
-    return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{storage}/mlflow.db"
+    given = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not given:
+        return _sqlite_uri(storage / "mlflow.db")
+    for start in ("sqlite:///~", "file://~", "~"):
+        if given.startswith(start):
+            return start[:-1] + at_home(given[len(start) - 1 :])
+    return given
+
+
+def _sqlite_uri(path: Path) -> str:
+    """Return the URI of a database; `?`, `%` and `#` of a path mean something in one."""
+    return f"sqlite:///{quote(str(path))}"
 
 
 def open_store(uri: str, storage: Path) -> MlflowClient:
@@ -155,7 +167,7 @@ def _make_sqlite(uri: str, storage: Path) -> None:
     partial = place.with_name(f".{place.name}.partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
-    store = SqlAlchemyStore(f"sqlite:///{partial}", (storage / "mlflow-artifacts").as_uri())
+    store = SqlAlchemyStore(_sqlite_uri(partial), (storage / "mlflow-artifacts").as_uri())
     store.engine.dispose()
     partial.replace(place)
 

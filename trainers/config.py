@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from datagen.strict import UserPath
+
 
 class Strict(BaseModel):
     """A frozen model that refuses keys it does not know, and numbers that are not finite."""
@@ -63,7 +65,7 @@ class HfModelConfig(Strict):
     """
 
     type: Literal["hf"]
-    path: str = Field(min_length=1)
+    path: UserPath
     """A local folder, or a Hub name."""
     revision: str | None = None
     """Branch, tag or commit on the Hub."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import httpx2
 
 from datagen.evaluations.source import Stream
 from datagen.formats.gradients import MAX_BYTES
+from datagen.strict import at_home
 from orchestrator.gradients.checks import Checked
 from orchestrator.gradients.models import FileFormat
 from orchestrator.storage.opening import open_beside
@@ -68,7 +70,8 @@ def find_data(uri: str, check: Check | None, presign_hours: int, *, only_look: b
 
 
 def _from_file(uri: str, check: Check | None, only_look: bool) -> Data:
-    path = Path(uri.removeprefix("file://"))
+    is_url = uri.startswith("file://")
+    path = Path(url2pathname(uri.removeprefix("file://")) if is_url else at_home(uri))
     if not path.is_file():
         raise ValueError(
             f"--data {uri}: no such file: give s3://BUCKET/KEY, an https URL, hf://OWNER/NAME or "

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from datagen.strict import at_home
+
 MAX_KEY_BYTES = 1024
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://?")
@@ -24,7 +26,7 @@ Location = S3Location | Path
 
 
 def parse_location(text: str | Path) -> Location:
-    """Return where a URI or path points; a trailing slash means nothing.
+    """Return where a URI or path points; a trailing slash means nothing, `~` the home folder.
 
     Keys are taken as they are written: no percent-decoding. Raises ValueError for a URI without a
     bucket, for another scheme, and for keys with empty, `.` or `..` steps.
@@ -34,7 +36,7 @@ def parse_location(text: str | Path) -> Location:
         raise ValueError("the location is empty: give a path, or s3://BUCKET/KEY")
     scheme = _SCHEME.match(text)
     if scheme is None:
-        return Path(text)
+        return Path(at_home(text))
     if scheme[1] != "s3" or not text.startswith("s3://"):
         raise ValueError(f"{text}: not a place that is known: give a path, or s3://BUCKET/KEY")
     bucket, _, key = text.removeprefix("s3://").partition("/")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli import run_command
 from orchestrator.failures import is_user_mistake
 from orchestrator.yaml_source import parse_value
 from tests.small_run import CONFIG
@@ -226,3 +227,15 @@ def test_a_librarys_value_error_is_no_mistake_of_the_user() -> None:
     assert is_user_mistake(ours.value)
     assert is_user_mistake(FileNotFoundError("x"))
     assert not is_user_mistake(RuntimeError("x"))
+
+
+@pytest.mark.parametrize("written", ["~/none.json", "--file=~/none.json"])
+def test_a_tilde_of_an_argument_is_the_home_folder(
+    written: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run_command(["evidence", "validate", written])
+    assert f"{tmp_path}/none.json" in capsys.readouterr().err

@@ -196,6 +196,28 @@ def test_no_number_of_a_config_may_be_infinite(model: type[BaseModel]) -> None:
                 assert (name,) in {error["loc"] for error in caught.value.errors()}
 
 
+def test_a_tilde_is_the_home_folder_in_every_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = tmp_path / "small.yaml"
+    path.write_text(CONFIG)
+    config = load_config(path, ("storage=~/runs", "model={type: hf, path: ~/m}")).config
+    assert (config.storage, config.model.path) == (f"{tmp_path}/home/runs", f"{tmp_path}/home/m")  # type: ignore[union-attr]
+    for model in _all_below(TrainersStrict) | _all_below(DatagenStrict):
+        for name in {"path", "storage"} & model.model_fields.keys():
+            with pytest.raises(ValidationError) as caught:
+                model.model_validate({name: "~nobody0/x", "unknown": 1})
+            assert "~nobody0/x" in str(caught.value), model
+
+
+def test_a_home_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(CONFIG)
+    with pytest.raises(ConfigError, match=r"--set storage=~nobody0/runs: .*write \./~nobody0/runs"):
+        load_config(path, ("storage=~nobody0/runs",))
+
+
 TEN = ", ".join(["*{0}"] * 10)
 LAUGHS = "a: &a [1, 2]\n" + "".join(
     f"{after}: &{after} [{TEN.format(before)}]\n"

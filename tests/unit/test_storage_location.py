@@ -22,7 +22,7 @@ def test_a_uri_is_taken_as_it_is_written(text: str, bucket: str, key: str) -> No
     assert str(S3Location(bucket, key)) == text.rstrip("/")
 
 
-@pytest.mark.parametrize("text", ["runs/a", "/data/x", "./s3", "~/x", "a:b"])
+@pytest.mark.parametrize("text", ["runs/a", "/data/x", "./s3", "a:b"])
 def test_anything_else_is_a_path(text: str) -> None:
     assert parse_location(text) == Path(text)
 
@@ -64,3 +64,11 @@ def test_a_file_is_named_by_its_uri(tmp_path: Path) -> None:
     for uri in ("s3://bucket", "s3://", "s3:///x", f"{tmp_path}/"):
         with pytest.raises(ValueError, match=r"names no (file|bucket)"):
             open_beside(uri)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse_location("~/a/b") == tmp_path / "a" / "b"
+    assert parse_location("~") == tmp_path
+    assert parse_location("./~/a") == Path("~/a")
+    assert str(open_folder("~/x").uri) == f"{tmp_path}/x"

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator.config import RunConfig, load_config
+from orchestrator.config import MlflowConfig, RunConfig, load_config
 from orchestrator.manifest import build_manifest, write_manifest
 from orchestrator.run_files import lock_file
 from orchestrator.tracking import (
@@ -44,7 +45,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def storage(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    folder = tmp_path / "runs"
+    folder = tmp_path / "100% runs?#1"
     (folder / "small").mkdir(parents=True)
     shutil.copy(empty_store, folder / "mlflow.db")
     return folder
@@ -68,7 +69,7 @@ def rows(stage: str, steps: Sequence[int]) -> list[dict[str, object]]:
 
 
 def client(storage: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{storage}/mlflow.db")
+    return MlflowClient(f"sqlite:///{quote(str(storage))}/mlflow.db")
 
 
 def test_params_metrics_tags_and_artifacts_arrive(storage: Path) -> None:
@@ -199,7 +200,7 @@ def test_the_store_is_the_configured_one_then_the_environments_then_sqlite(
 ) -> None:
     config = configured(storage)
     assert config.tracking.type == "mlflow"
-    assert tracking_uri(config.tracking, storage) == f"sqlite:///{storage}/mlflow.db"
+    assert tracking_uri(config.tracking, storage) == f"sqlite:///{quote(str(storage))}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
     assert tracking_uri(config.tracking, storage) == "http://localhost:5000"
     told = configured(storage, "tracking.uri=http://other")
@@ -209,7 +210,7 @@ def test_the_store_is_the_configured_one_then_the_environments_then_sqlite(
 
 def test_the_ui_line_opens_this_store(storage: Path) -> None:
     line = opened(storage).ui_line
-    assert line == f"mlflow ui --backend-store-uri sqlite:///{storage}/mlflow.db"
+    assert line == f"mlflow ui --backend-store-uri sqlite:///{quote(str(storage))}/mlflow.db"
 
 
 def test_datasets_are_inputs_of_the_run(storage: Path) -> None:
@@ -387,3 +388,21 @@ def test_flatten_names_stages_and_keeps_short_lists() -> None:
         "stages.sft.x": "true",
         "e": "{}",
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, "sqlite:////s/100%25%20a%3Fb%23/mlflow.db"),
+        ("~/mlruns", "/home/me/mlruns"),
+        ("sqlite:///~/m.db", "sqlite:////home/me/m.db"),
+        ("file://~/mlruns", "file:///home/me/mlruns"),
+        ("http://host/~me", "http://host/~me"),
+    ],
+)
+def test_a_store_is_found_where_it_is_written(
+    given: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(MlflowConfig(uri=given), Path("/s/100% a?b#")) == expected
