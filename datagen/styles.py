@@ -32,6 +32,11 @@ def prompt_text(style: str, num_vars: int, clauses: Sequence[Sequence[int]]) -> 
     return f"{head}\n{formula}\n{AFFINE_TAIL}"
 
 
+def num_compact_words(num_clauses: int, k: int) -> int:
+    """Return how many words a compact prompt, or one that asks for a walk, has."""
+    return num_clauses * (k + 1)  # behind each clause stands ";", behind the last what ends it
+
+
 def answer_text(style: str, assignment: Sequence[bool] | None) -> str:
     """Write an assignment of x1..xn, or `UNSAT` for None."""
     if assignment is None:

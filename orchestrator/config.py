@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 from datagen.config import AbdConfig, DatasetConfig, DimacsConfig, MixConfig, SatConfig
 from datagen.strict import UserPath
 from orchestrator.config_errors import config_error
+from orchestrator.prompt_checks import tiny_mistakes
 from orchestrator.yaml_source import DataPath, Document, apply_overrides, load_yaml, to_yaml
 from reward_fns.registry import REWARDS, choose_rewards
 from trainers.config import (
@@ -120,6 +121,7 @@ class RunConfig(Strict):
         self._check_datasets()
         self._check_rewards()
         self._check_context()
+        self._check_prompts()
         self._check_shares()
         return self
 
@@ -194,6 +196,13 @@ class RunConfig(Strict):
                     f"max_completion_length {longest} and a prompt of {prompt or 1} do not fit "
                     f"model.max_position_embeddings {context}: lower it or raise that",
                 )
+
+    def _check_prompts(self) -> None:
+        if isinstance(self.model, TinyModelConfig):
+            for path, message in tiny_mistakes(
+                self.model, self.datasets, self.stages, self.evaluation
+            ):
+                _refuse(path, message)
 
     def _check_shares(self) -> None:
         workers = max(1, self.resources.num_workers)

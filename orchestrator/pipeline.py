@@ -27,6 +27,7 @@ from orchestrator.generation.size import is_large
 from orchestrator.manifest import build_manifest, hash_checkpoint, read_manifest, write_manifest
 from orchestrator.plan import PlanItem
 from orchestrator.progress import Progress
+from orchestrator.prompt_checks import model_mistakes
 from orchestrator.ray_session import ray_session
 from orchestrator.reply_journal import journal_beside
 from orchestrator.responder import check_api_key, open_responder
@@ -36,9 +37,10 @@ from orchestrator.train import launch_training
 from orchestrator.usage import UsageMonitor
 from orchestrator.watch import TrainingWatch
 from orchestrator.yaml_source import to_yaml
-from trainers.config import HfModelConfig, resolve_checkpoint, stage_name
+from trainers.config import HfModelConfig, stage_name
 from trainers.course import BASE, Course, is_finished
 from trainers.folders import write_text
+from trainers.models.sources import model_problems
 
 CONFIG_NAME = "config.yaml"
 HASH_NAME = "config.sha256"
@@ -88,7 +90,8 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
     Raises ValueError if the folder holds a run of another config, or one that is running.
     """
     paths = RunPaths(config, run_folder(config).resolve())
-    _refuse_missing_model(config)
+    with progress.waiting("the model's files to be checked"):
+        _refuse_unfit_model(config)
     _refuse_missing_key(paths, fresh)
     if IN_A_JOB in os.environ and not Path(config.storage).is_absolute():
         progress.note(
@@ -117,13 +120,14 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
     return paths.folder
 
 
-def _refuse_missing_model(config: RunConfig) -> None:
-    """Refuse a model folder that is not there before anything is made; Hub names pass."""
+def _refuse_unfit_model(config: RunConfig) -> None:
+    """Refuse a model that cannot be loaded, or cannot read its prompts, before anything is made."""
     model = config.model
-    if isinstance(model, HfModelConfig):
-        path = Path(model.path).expanduser()
-        if path.exists() or path.is_absolute() or model.path.startswith("."):
-            resolve_checkpoint(path)
+    if not isinstance(model, HfModelConfig):
+        return  # checked with the config
+    fit = model_mistakes(model, config.datasets, config.stages, config.evaluation)
+    if problems := [*model_problems(model), *fit]:
+        raise ValueError("\n".join(problems))
 
 
 def _refuse_missing_key(paths: RunPaths, fresh: bool) -> None:
@@ -136,7 +140,7 @@ def _refuse_missing_key(paths: RunPaths, fresh: bool) -> None:
 def plan_run(config: RunConfig, *, fresh: bool) -> list[PlanItem]:
     """Say what `run_pipeline` would do with each step, and why; touches nothing."""
     paths = RunPaths(config, run_folder(config).resolve())
-    _refuse_missing_model(config)
+    _refuse_unfit_model(config)
     _refuse_missing_key(paths, fresh)
     if not fresh:
         _refuse_other_config(paths)

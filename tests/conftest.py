@@ -30,9 +30,10 @@ import pytest
 
 from orchestrator.quiet import prepare_environment, ray_init_options
 from tests.benchmarks import described
+from tests.hub_server import hub, hub_there
 from tests.storage_servers import guarded, moto, rclone
 
-__all__ = ["guarded", "moto", "rclone"]
+__all__ = ["guarded", "hub", "hub_there", "moto", "rclone"]
 
 prepare_environment()
 

@@ -27,6 +27,7 @@ from trainers.folders import remove_folder
 from trainers.grpo import Grpo
 from trainers.loop import StageLoop
 from trainers.models.load import Policy, load_checkpoint, load_policy
+from trainers.models.sources import hub_retries
 from trainers.records import StageRecords
 from trainers.run import Run
 from trainers.runtime import release_memory
@@ -64,7 +65,8 @@ def _make_base(course: Course, run: Run) -> None:
 
 def _load(course: Course, run: Run, name: str) -> Policy:
     if name == BASE and isinstance(course.model, HfModelConfig):
-        return load_policy(course.model, run.seed, run.workers.device, course.today)
+        with hub_retries(run.progress):
+            return load_policy(course.model, run.seed, run.workers.device, course.today)
     return load_checkpoint(course.model, run.checkpoint(name), run.workers.device, course.today)
 
 

@@ -113,7 +113,7 @@ def test_a_missing_model_is_refused_before_anything_is_made(tmp_path: Path) -> N
     sets = [text for text in sets if not text.startswith("model.")]
     done = clutch("run", QUICKSTART, *(f"--set={text}" for text in sets))
     assert done.returncode == 2
-    assert f"no checkpoint at {gone}" in refusal(done)
+    assert f"model.path '{gone}' does not exist" in refusal(done)
     assert not (tmp_path / "runs" / "quickstart").exists()
 
 

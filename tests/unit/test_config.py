@@ -1,13 +1,16 @@
 """A run's config: what is read, where each value comes from, and overrides."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from orchestrator.config import ResolvedConfig, config_data, config_hash, load_config, run_folder
+from orchestrator.prompt_checks import model_mistakes
 from orchestrator.yaml_source import ConfigError, parse_yaml
+from tests.small_models import save_small_model
 from tests.small_run import CONFIG
-from trainers.config import GrpoConfig, SftConfig
+from trainers.config import GrpoConfig, HfModelConfig, SftConfig
 
 
 @pytest.fixture
@@ -138,3 +141,101 @@ def test_anchors_and_merges_are_read() -> None:
     assert document.data == {"a": {"p": 1, "q": 2}, "b": {"q": 3, "p": 1}, "c": {"p": 1, "q": 2}}
     assert str(document.place(("b", "q"))) == "m.yaml:2:16"
     assert document.place(("b", "p")).line == 2
+
+
+MIX = """{type: mix, splits: {train: 9, test: 9}, sat: {style: compact, sizes: [{n: 4, m: 9}]},
+ abd: {style: STYLE, programs: {type: procedural, levels: [{level: micro}]}}}"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["datasets.main.sizes=[{n: 4, m: 12}, {n: 12, m: 12}]"],
+            "n 12 needs words for 12 variables, model.max_variables is 8: raise it to 12",
+        ),
+        (
+            ["datasets.main.style=affine"],
+            "style affine is not written in the words of a tiny model: set it to compact, or use a "
+            "model of type hf",
+        ),
+        (
+            ["datasets.main.sizes=[{n: 4, m: 100000}]"],
+            "100000 clauses of 3 literals make a prompt of 400001 tokens, and evaluation leaves 64 "
+            "of model.max_position_embeddings 320: lower m, or raise that",
+        ),
+        (["datasets.main.sizes=[{n: 4, m: 15}]"], None),
+        (["datasets.main.sizes=[{n: 4, m: 16}]"], "tokens, and evaluation leaves 64"),
+        # A split's own sizes, and only of splits that something reads.
+        (["datasets.main.splits.other={num_problems: 9, sizes: [{n: 9, m: 99}]}"], None),
+        (["datasets.main.splits.test.sizes=[{n: 9, m: 12}]"], "n 9 needs words"),
+        (
+            [
+                "datasets.main.splits.validation={num_problems: 9, sizes: [{n: 9, m: 12}]}",
+                "stages.grpo.eval_steps=5",
+            ],
+            "n 9 needs words",
+        ),
+        # What the stage does with long prompts.
+        (["stages.sft.max_prompt_length=48"], "49 tokens, and stages.0 leaves 48"),
+        (["stages.sft.max_prompt_length=48", "stages.sft.long_prompts=truncate"], None),
+        (
+            ["stages.sft.max_prompt_length=48", "stages.sft.long_prompts=drop"],
+            "49 tokens, and stages.0 leaves 48",
+        ),
+        (
+            [
+                "stages.sft.max_prompt_length=48",
+                "stages.sft.long_prompts=drop",
+                "datasets.main.sizes=[{n: 4, m: 4}, {n: 4, m: 12}]",
+            ],
+            None,
+        ),
+        (
+            ["datasets.main=" + MIX.replace("STYLE", "compact")],
+            "datasets.main.abd asks about programs, and model.programs is false: set it to true",
+        ),
+        (
+            ["datasets.main=" + MIX.replace("STYLE", "affine"), "model.programs=true"],
+            "style affine is not written in the words of a tiny model",
+        ),
+        (["datasets.main=" + MIX.replace("STYLE", "compact"), "model.programs=true"], None),
+    ],
+)
+def test_prompts_that_a_tiny_model_cannot_read_are_refused(
+    config_file: Path, overrides: list[str], message: str | None
+) -> None:
+    if message is None:
+        load(config_file, *overrides)
+        return
+    with pytest.raises(ConfigError) as caught:
+        load(config_file, *overrides)
+    said = str(caught.value)
+    assert message in said
+    assert said.startswith("--set datasets.main") or re.match(r"\S+/small\.yaml:\d+:\d+ ", said)
+
+
+def test_prompts_that_do_not_fit_a_model_folder_are_told(tmp_path: Path, config_file: Path) -> None:
+    save_small_model("qwen3", tmp_path / "model", max_position_embeddings=256)
+
+    def told(*overrides: str) -> list[str]:
+        config = load(
+            config_file,
+            f"model={{type: hf, path: {tmp_path / 'model'}}}",
+            "datasets.main.style=affine",
+            *(f"stages.{stage}.max_completion_length=8" for stage in ("sft", "grpo")),
+            *("evaluation.max_completion_length=8", *overrides),
+        ).config
+        assert isinstance(config.model, HfModelConfig)
+        return list(model_mistakes(config.model, config.datasets, config.stages, config.evaluation))
+
+    (line,) = told("datasets.main.sizes=[{n: 100, m: 100000}]")
+    assert line.startswith("datasets.main.sizes.0.m: 100000 clauses of 3 literals make a prompt of")
+    assert "evaluation leaves 248 of the context of model.path" in line
+    assert told("stages.grpo.max_completion_length=300", "datasets.main.style=compact") == [
+        "stages.1.max_completion_length: max_completion_length 300 and a prompt of 1 do not fit "
+        f"the context of model.path '{tmp_path / 'model'}', 256: lower it"
+    ]
+    assert told("datasets.main.style=compact") == []
+    (tmp_path / "model" / "tokenizer.json").unlink()
+    assert told("datasets.main.sizes=[{n: 100, m: 100000}]") == []

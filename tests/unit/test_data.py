@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from datagen.config import DemonstrationConfig, SatConfig, SizeConfig, SplitConfig
 from datagen.dataset import build_dataset, read_split
+from datagen.styles import num_compact_words
 from reward_fns.records import Problem
 from tests.small_models import byte_tokenizer
 from trainers.config import TinyModelConfig
@@ -234,6 +235,9 @@ def test_generated_dataset_is_read_and_encoded(tmp_path: Path) -> None:
         assert [tokenizer.decode(ids) for ids in prompts] == [
             f"<bos> {problem.prompt}" for problem in problems
         ]
+        sizes = [json.loads(problem.difficulty) for problem in problems]
+        words = [num_compact_words(size["m"], size["k"]) for size in sizes]
+        assert [len(ids) - 1 for ids in prompts] == words
         completions = encode_completions(
             tokenizer, problems, eos_token_id=2, max_completion_length=32
         ).completion_ids

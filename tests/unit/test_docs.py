@@ -26,7 +26,7 @@ def test_every_key_is_documented() -> None:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
 def test_every_shipped_config_is_valid_and_can_be_planned(
-    config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, hub_there: str
 ) -> None:
     assert load_config(config).config.stages
     assert run_command(["run", str(config), "--dry-run", f"--set=storage={tmp_path}"]) == 0

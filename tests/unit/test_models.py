@@ -18,7 +18,7 @@ from trainers.checkpoint import export_model
 from trainers.config import HfModelConfig, TinyModelConfig
 from trainers.data import answers_for, prompts_for
 from trainers.models.load import Policy, load_checkpoint, load_folder, load_policy
-from trainers.models.preflight import context_length, model_problems
+from trainers.models.sources import context_length, model_problems
 from trainers.models.tiny import build_tiny_model, build_tiny_tokenizer, tiny_vocabulary
 
 

@@ -97,7 +97,8 @@ class _CachedRows:
         for i, row in enumerate(rows):
             ids[i, width - len(row) :] = torch.as_tensor(row)
             mask[i, width - len(row) :] = 1
-        self.model, self.cache = model, None
+        self.model = model
+        self.cache: Any = None
         self.ids, self.mask = ids.to(device), mask.to(device)
         self.positions = self.mask.cumsum(-1) - 1
 
@@ -107,7 +108,9 @@ class _CachedRows:
             input_ids=self.ids, attention_mask=self.mask, position_ids=self.positions.clamp(min=0),
             past_key_values=self.cache, use_cache=True,
         )  # fmt: skip
-        self.cache = out.past_key_values
+        self.cache = getattr(out, "past_key_values", None)
+        if self.cache is None:
+            raise ValueError("the model has no past_key_values")
         logits: Tensor = out.logits[:, -1]
         return logits
 

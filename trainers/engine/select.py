@@ -150,7 +150,8 @@ def _first_that_agrees(model: Any, makers: Mapping[str, Callable[[], Engine]]) -
             if isinstance(engine, FastEngine):
                 raise  # ours, so a defect
             said = str(error).split("\n")[0]
-            met.append(f"the {name} fails ({type(error).__name__}: {said})")
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            met.append(f"the {name} fails ({kind}{said})")
             continue
         if gap <= limit:
             if met:

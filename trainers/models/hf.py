@@ -19,7 +19,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainers.config import HfModelConfig, resolve_checkpoint
-from trainers.models.preflight import adapter_problem, local_folder, template_choice_problem
+from trainers.models.sources import adapter_problem, local_folder, template_choice_problem
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LOADING_ERRORS = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)

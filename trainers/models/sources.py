@@ -1,11 +1,14 @@
-"""What can be told of a model before it is loaded: what is wrong with its folder, or with the Hub.
+"""Where a model comes from, a folder or the Hub, and what can be told of it before it is loaded.
 
 Neither torch nor transformers is imported here, so that a run is refused within seconds.
 """
 
 import json
+import logging
+import re
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,20 @@ from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
+    HfHubHTTPError,
     HFValidationError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from tokenizers import Tokenizer
 
 from trainers.config import HfModelConfig, resolve_checkpoint
 
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 HUB_TIMEOUT_S = 10.0
+UNAUTHORIZED = 401
+RETRY = re.compile(r"Retrying in .*\[Retry (\d+)/(\d+)\]")
+"""What the Hub's library logs before it waits to ask again."""
 
 
 def local_folder(path: str) -> Path | None:
@@ -61,6 +69,17 @@ def context_length(path: str) -> int | None:
         if isinstance(length, int):
             return length
     return None
+
+
+def count_tokens(path: str, text: str) -> int | None:
+    """Return how many tokens a model folder's tokenizer makes of a text; None if it cannot say."""
+    file = Path(path).expanduser() / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception:  # the library has no error of its own for a file that it cannot read
+        return None
+    tokenizer.no_truncation()
+    return len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def adapter_problem(path: str) -> str:
@@ -158,15 +177,33 @@ def _reason(config: HfModelConfig, error: Exception) -> str:
     place = constants.ENDPOINT
     if isinstance(error, GatedRepoError):
         return f"is gated at {place}: accept its terms there and set HF_TOKEN"
-    if isinstance(error, RepositoryNotFoundError):
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, RepositoryNotFoundError) or status == UNAUTHORIZED:
         return f"is no folder, and {place} has no such model: correct it, or set HF_TOKEN"
     if isinstance(error, RevisionNotFoundError):
         return f"has no revision {config.revision!r} at {place}: correct model.revision"
     if isinstance(error, EntryNotFoundError):
         return f"has no {CONFIG} at {place}: use a model in Hugging Face format"
-    said = str(error).strip().split("\n")[0] or type(error).__name__
-    kind = "answered" if isinstance(error, httpx2.HTTPStatusError) else "cannot be reached"
+    said = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+    answers = isinstance(error, HfHubHTTPError | httpx2.TooManyRedirects)
     return (
-        f"is no folder, and the Hub at {place} {kind}: {said}; try again later, or give a model "
-        "folder"
+        f"is no folder, and the Hub at {place} {'answers' if answers else 'cannot be reached'}: "
+        f"{said}; try again later, or give a model folder"
     )
+
+
+@contextmanager
+def hub_retries(progress: Callable[[str, int, int], None]) -> Iterator[None]:
+    """Tell as progress, while the block runs, that the Hub is asked again, which may take long."""
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if found := RETRY.search(record.getMessage()):
+                progress(f"the Hub does not answer: try {found[1]} of {found[2]}", 0, 0)
+
+    logger, handler = logging.getLogger("huggingface_hub"), Told(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
