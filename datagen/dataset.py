@@ -29,6 +29,7 @@ from datagen.manifest import (
     load_manifest,
     read_split,
     verify_dataset,
+    write_record,
 )
 from datagen.mix_source import MixSource
 from datagen.replies import OpenResponder
@@ -132,9 +133,8 @@ def write_manifest(
     folder: Path, name: str, source: Source, identity: Identity, written: Written
 ) -> Manifest:
     """Write the manifest of the dataset `name`, whose shards lie in `folder`, and return it."""
-    manifest = _manifest(name, source, identity, written)
     path = folder / MANIFEST
-    path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    manifest = write_record(path, _manifest(name, source, identity, written))
     sync(path)
     return manifest
 

@@ -92,6 +92,8 @@ class Manifest(Record):
     replies: RepliesInfo | None = None
     """What a language model had a part in; none, where none was asked."""
     created_at: str
+    manifest_hash: str | None = None
+    """Hash of all fields but this one; None in manifests of earlier versions."""
 
 
 def canonical_hash(payload: Any) -> str:
@@ -126,7 +128,20 @@ def load_manifest(folder: Path) -> Manifest:
         raise ValueError(f"no dataset at {folder}: it holds no {MANIFEST}") from None
     if manifest.format != FORMAT:
         raise ValueError(f"{path} has format {manifest.format!r}: this version reads {FORMAT!r}")
+    check_record(path, manifest, manifest.manifest_hash)
     return manifest
+
+
+def write_record(path: Path, record: AnyRecord) -> AnyRecord:
+    """Write a record that has a `manifest_hash` as JSON; return it with this hash filled in."""
+    sealed = record.model_copy(update={"manifest_hash": record_hash(record)})
+    path.write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return sealed
+
+
+def record_hash(record: Record) -> str:
+    """Return the hash of all fields of a record but its `manifest_hash`."""
+    return canonical_hash(record.model_dump(mode="json", exclude={"manifest_hash"}))
 
 
 def read_record(path: Path, model: type[AnyRecord], what: str) -> AnyRecord:
@@ -139,6 +154,12 @@ def read_record(path: Path, model: type[AnyRecord], what: str) -> AnyRecord:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "JSON"
         raise ValueError(f"{path} is not {what}: {where}: {first['msg']}") from None
+
+
+def check_record(path: Path, record: Record, manifest_hash: str | None) -> None:
+    """Raise ValueError if a record that was read does not match its `manifest_hash`, if any."""
+    if manifest_hash is not None and manifest_hash != record_hash(record):
+        raise ValueError(f"{path} has been changed: it does not match its manifest_hash")
 
 
 def verify_dataset(folder: Path) -> Manifest:

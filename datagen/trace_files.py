@@ -10,7 +10,15 @@ from pydantic import ValidationError
 
 from datagen.binary import HEAD_BYTES, refuse_binary
 from datagen.formats.containers import json_text, write_jsonl
-from datagen.manifest import MANIFEST, Record, config_identity, file_sha256, read_record
+from datagen.manifest import (
+    MANIFEST,
+    Record,
+    check_record,
+    config_identity,
+    file_sha256,
+    read_record,
+    write_record,
+)
 from datagen.shards import sync, whole_folder
 from datagen.traces import Trace
 from datagen.whole_file import whole_file
@@ -35,6 +43,8 @@ class TracesManifest(Record):
     num_bytes: int
     sha256: str
     created_at: str
+    manifest_hash: str | None = None
+    """Hash of all fields but this one; None in manifests of earlier versions."""
 
 
 def write_traces(traces: Iterable[Trace], path: Path) -> None:
@@ -78,7 +88,7 @@ def write_traces_folder(
             sha256=file_sha256(path),
             created_at=now.isoformat(timespec="seconds"),
         )
-        (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
+        manifest = write_record(partial / MANIFEST, manifest)
         sync(partial / MANIFEST)
     return manifest
 
@@ -97,7 +107,9 @@ def _found(folder: Path, config_hash: str) -> TracesManifest:
 
 def load_traces_manifest(folder: Path) -> TracesManifest:
     """Read the manifest of a folder of traces."""
-    return read_record(folder / MANIFEST, TracesManifest, "a manifest of traces")
+    manifest = read_record(folder / MANIFEST, TracesManifest, "a manifest of traces")
+    check_record(folder / MANIFEST, manifest, manifest.manifest_hash)
+    return manifest
 
 
 def read_traces(path: Path, sha256: str) -> Iterator[Trace]:

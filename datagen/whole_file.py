@@ -1,12 +1,21 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and JSON that can prove that its bytes are right."""
 
 import contextlib
+import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from datagen.shards import partial_path, remove_abandoned, sync
+
+SEAL = "sha256"
+"""The last key of sealed JSON: the hash of the text of all other keys."""
+
+
+class DamageError(ValueError):
+    """A file's bytes are not those that were written; the message names the file and the place."""
 
 
 @contextlib.contextmanager
@@ -28,3 +37,35 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def seal_json(content: Mapping[str, Any]) -> str:
+    """Return `content` as JSON text with its own hash under `SEAL`.
+
+    Raises ValueError for NaN and infinity, which JSON does not have.
+    """
+    open_content = {key: value for key, value in content.items() if key != SEAL}
+    digest = hashlib.sha256(_text(open_content).encode()).hexdigest()
+    return _text({**open_content, SEAL: digest})
+
+
+def read_sealed(path: Path, fix: str) -> dict[str, Any]:
+    """Return the content of a file that holds the text of `seal_json`, without the seal.
+
+    Raises DamageError, which ends with `fix`, where a byte has changed; FileNotFoundError where
+    there is no file.
+    """
+    try:
+        text = path.read_bytes().decode()
+        content = json.loads(text)
+        intact = isinstance(content, dict) and seal_json(content) == text
+    except (ValueError, RecursionError):
+        intact = False
+    if not intact:
+        raise DamageError(f"{path} does not match its hash: its bytes were changed; {fix}")
+    del content[SEAL]
+    return dict(content)
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"

@@ -2,16 +2,13 @@
 
 import json
 import shlex
-import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.evidence import write_evidence
-from orchestrator.report import chart_files, write_report
-from orchestrator.result import write_result
-from orchestrator.scp import scp_metrics
+from orchestrator.finished_run import write_derived
+from orchestrator.report import PAGE_NAME, chart_files
 from orchestrator.table import print_table
 from orchestrator.tracking import Tracker
 
@@ -28,14 +25,9 @@ LONGEST_PROMPT = 120
 """Characters of a prompt that is shown to be copied."""
 
 
-def close_run(
-    folder: Path, checkpoints: Sequence[str], usage: Mapping[str, float], tracker: Tracker
-) -> dict[str, Any]:
+def close_run(folder: Path, usage: Mapping[str, float], tracker: Tracker) -> dict[str, Any]:
     """Write everything that is made from a trained run's files; return its result."""
-    copy_evaluations(folder, checkpoints)
-    result = write_result(folder, usage)
-    write_evidence(folder / "metrics.json", scp_metrics(folder))
-    write_report(folder)
+    result = write_derived(folder, usage)
     tracker.log_results(flat_rates(result))
     for name in ARTIFACTS:
         tracker.log_artifact(folder / name)
@@ -45,14 +37,6 @@ def close_run(
         tracker.log_text(svg, name)
     tracker.finish("FINISHED")
     return result
-
-
-def copy_evaluations(folder: Path, checkpoints: Sequence[str]) -> None:
-    """Lay the answers before and after training under the names that readers of runs know."""
-    for name, checkpoint in (("eval_before", checkpoints[0]), ("eval_after", checkpoints[-1])):
-        partial = folder / f"{name}.jsonl.partial"
-        shutil.copyfile(folder / "evaluations" / f"{checkpoint}.jsonl", partial)
-        partial.replace(folder / f"{name}.jsonl")
 
 
 def flat_rates(result: Mapping[str, Any]) -> dict[str, float]:
@@ -71,7 +55,7 @@ def print_ending(folder: Path, result: Mapping[str, Any], last: str, ui_line: st
     print_table(result)
     shown = _short(folder)
     lines = [
-        f"report    {shown}/delta_report.html",
+        f"report    {shown}/{PAGE_NAME}",
         f"try it    clutch generate {shlex.quote(f'{shown}/checkpoints/{last}')} "
         f"--prompt {shlex.quote(_first_prompt(folder))}",
     ]

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datagen.whole_file import DamageError
 from orchestrator.run_files import RunFiles, read_jsonl
 from orchestrator.statistics import Estimate, mean_rate, pass_at_k
+from trainers.journal import read_whole
 
 GREEDY = "greedy"
 
@@ -92,9 +94,17 @@ class Evaluation:
         return sum(item.value(metric) is None for item in self.items)
 
 
-def read_evaluation(path: Path) -> Evaluation:
-    """Read evaluations/<checkpoint>.jsonl; ValueError names the file if a line lacks its keys."""
-    return evaluation_of(path.stem, read_jsonl(path), str(path))
+def read_evaluation(path: Path, covered: bool) -> Evaluation:
+    """Read evaluations/<checkpoint>.jsonl, whose lines are checked if they are `covered` by hashes.
+
+    DamageError names the line that was changed, ValueError the file if a line lacks its keys.
+    """
+    try:
+        rows = (line.row for line in read_whole(path)) if covered else read_jsonl(path)
+    except DamageError as error:
+        fix = "clutch run, with the run's config, evaluates again"
+        raise DamageError(f"{error}; {fix}") from None
+    return evaluation_of(path.stem, rows, str(path))
 
 
 def evaluation_of(checkpoint: str, rows: Iterable[dict[str, Any]], source: str) -> Evaluation:
@@ -116,7 +126,7 @@ def read_evaluations(run: RunFiles) -> dict[str, Evaluation]:
     known = ["base", *(str(stage["name"]) for stage in run.stages)]
     ordered = [name for name in known if name in found]
     ordered += [name for name in found if name not in ordered]
-    return {name: read_evaluation(found[name]) for name in ordered}
+    return {name: read_evaluation(found[name], run.covered) for name in ordered}
 
 
 def splits_of(evaluations: Iterable[Evaluation]) -> list[str]:

@@ -13,7 +13,10 @@ from typing import Annotated, Any, ClassVar, Literal, NoReturn
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datagen.binary import HEAD_BYTES, binary_kind
+from datagen.manifest import file_sha256
+from datagen.whole_file import SEAL, DamageError, read_sealed, seal_json
 from orchestrator.config_errors import config_error
+from orchestrator.run_files import MANIFEST_NAME, is_covered, write_text
 from orchestrator.yaml_source import ConfigError, Document
 
 SCP_V1_SCHEMA: dict[str, Any] = {
@@ -35,6 +38,10 @@ SCP_V1_SCHEMA: dict[str, Any] = {
     },
 }
 """The published schema; everything that `read_evidence` accepts in the SCP v1 form meets it."""
+
+RUN_KEY = "run_manifest_sha256"
+"""Key of the hash of the manifest of the run that evidence is of."""
+OWN_KEYS = {RUN_KEY, SEAL, "config_hash"}
 
 _DATE_TIME = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$"
 
@@ -163,10 +170,31 @@ def evidence_data(evidence: Evidence | FlatEvidence) -> dict[str, Any]:
 
 
 def write_evidence(file: Path, data: dict[str, Any]) -> None:
-    """Check SCP v1 data and write it as metrics.json; raises ConfigError and writes nothing if
-    `read_evidence` would refuse it."""
-    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    """Check SCP v1 data and write it as metrics.json, with its own hash.
+
+    Raises ConfigError and writes nothing if `read_evidence` would refuse it.
+    """
+    try:
+        text = seal_json(data)
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from None
     parse_evidence(text, str(file))
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)
+    write_text(file, text)
+
+
+def check_origin(file: Path, evidence: Evidence | FlatEvidence) -> bool:
+    """Check evidence that a run of ours wrote: its own hash, and the run's, if that lies beside it.
+
+    Returns False for evidence from elsewhere, which no hash covers. Raises DamageError where the
+    bytes were changed, or it is not of the run beside it.
+    """
+    fix = "clutch report RUN writes it again"
+    # One changed byte spoils one key at most.
+    foreign = len(OWN_KEYS & evidence_data(evidence).keys()) < 2
+    if foreign and not is_covered(file.resolve().parent):
+        return False
+    data = read_sealed(file, fix)
+    manifest = file.resolve().with_name(MANIFEST_NAME)
+    if manifest.is_file() and file_sha256(manifest) != data[RUN_KEY]:
+        raise DamageError(f"{file} is not evidence of the run beside it, by {manifest}; {fix}")
+    return True

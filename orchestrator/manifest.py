@@ -19,11 +19,17 @@ from uuid import uuid4
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from datagen.whole_file import seal_json
 from orchestrator.config import RunConfig, config_data, config_hash
-from orchestrator.run_files import write_text
+from orchestrator.run_files import (
+    MANIFEST_NAME,
+    RUN_FORMAT,
+    is_covered,
+    read_manifest_data,
+    write_text,
+)
 from orchestrator.yaml_source import ConfigError
 
-MANIFEST_NAME = "run_manifest.json"
 PACKAGES = (
     "clutch",
     "mlflow",
@@ -73,7 +79,7 @@ class Hardware(Frozen):
 class RunManifest(Frozen):
     """Everything that a run was made from."""
 
-    format: Literal["clutch-run-v1"] = "clutch-run-v1"
+    format: Literal["clutch-run-v2"] = RUN_FORMAT
     run_id: str
     created_at: str
     name: str
@@ -134,17 +140,22 @@ def now() -> str:
 def write_manifest(folder: Path, manifest: RunManifest) -> Path:
     """Write run_manifest.json into the run's folder, whole or not at all; returns its path."""
     path = folder / MANIFEST_NAME
-    write_text(path, manifest.model_dump_json(indent=2) + "\n")
+    write_text(path, seal_json(manifest.model_dump(mode="json")))
     return path
 
 
 def read_manifest(folder: Path) -> RunManifest | None:
     """The manifest of a run's folder; None if it has none. ValueError if it is broken."""
     path = folder / MANIFEST_NAME
-    try:
-        return RunManifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    if not path.is_file():
         return None
+    if not is_covered(folder):
+        raise ConfigError(
+            f"{path} is of an earlier version, whose files carry no hashes: give this run another "
+            "name, or start over with --fresh (clutch report still reads it)"
+        )
+    try:
+        return RunManifest.model_validate(read_manifest_data(folder))
     except ValidationError as error:
         field = ".".join(map(str, error.errors()[0]["loc"])) or "it is no JSON"
         raise ConfigError(f"{path} is broken ({field}): start over with --fresh") from None

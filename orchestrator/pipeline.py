@@ -20,8 +20,10 @@ from typing import Literal
 from datagen.config import PathConfig
 from datagen.dataset import build_dataset, dataset_folder, verify_dataset
 from datagen.manifest import MANIFEST
+from datagen.whole_file import DamageError
 from orchestrator.closing import close_run, print_ending
 from orchestrator.config import RunConfig, config_data, config_hash, run_folder
+from orchestrator.finished_run import settle_changes
 from orchestrator.generation.large import generate_dataset
 from orchestrator.generation.size import is_large
 from orchestrator.manifest import build_manifest, hash_checkpoint, read_manifest, write_manifest
@@ -31,18 +33,17 @@ from orchestrator.prompt_checks import model_mistakes
 from orchestrator.ray_session import ray_session
 from orchestrator.reply_journal import journal_beside
 from orchestrator.responder import check_api_key, open_responder
-from orchestrator.run_files import lock_file
+from orchestrator.run_files import CONFIG_NAME, lock_file
 from orchestrator.tracking import IN_A_JOB, DatasetUse, Tracker, open_tracker
 from orchestrator.train import launch_training
 from orchestrator.usage import UsageMonitor
 from orchestrator.watch import TrainingWatch
 from orchestrator.yaml_source import to_yaml
 from trainers.config import HfModelConfig, stage_name
-from trainers.course import BASE, Course, is_finished
+from trainers.course import BASE, Course, damaged, is_evaluated, is_finished
 from trainers.folders import write_text
 from trainers.models.sources import model_problems
 
-CONFIG_NAME = "config.yaml"
 HASH_NAME = "config.sha256"
 
 
@@ -76,11 +77,12 @@ class RunPaths:
 
     @property
     def is_trained(self) -> bool:
-        """Whether every stage has left its checkpoint and every checkpoint its answers."""
-        stages = map(stage_name, self.config.stages)
-        evaluated = ((self.folder / "evaluations" / f"{n}.jsonl") for n in self.checkpoints)
-        return all(e.is_file() for e in evaluated) and all(
-            is_finished(self.folder, name) for name in stages
+        """Whether every checkpoint of the run is there, and its answers, all of them whole."""
+        loaded = isinstance(self.config.model, HfModelConfig)
+        return all(
+            is_evaluated(self.folder, name)
+            and ((loaded and name == BASE) or is_finished(self.folder, name))
+            for name in self.checkpoints
         )
 
 
@@ -100,7 +102,7 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
         )
     if config.sandbox.mode == "unsafe":
         progress.note("sandbox.mode is unsafe: programs run without the kernel's guards")
-    with _own_folder(paths, fresh):
+    with _own_folder(paths, fresh, progress):
         with UsageMonitor(paths.folder) as usage:
             hashes = _make_datasets(paths, verbose, progress)
             _describe(paths, hashes)
@@ -114,7 +116,7 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
                 tracker.finish("KILLED" if stopped else "FAILED")
                 raise
         with progress.waiting("the report"):
-            result = close_run(paths.folder, paths.checkpoints, usage.totals(), tracker)
+            result = close_run(paths.folder, usage.totals(), tracker)
     progress.close()  # what is printed within the display is erased with it
     print_ending(paths.folder, result, paths.checkpoints[-1], tracker.ui_line)
     return paths.folder
@@ -177,13 +179,13 @@ def _plan_checkpoint(paths: RunPaths, name: str, fresh: bool, changed: bool) -> 
 
 
 def _plan_evaluation(paths: RunPaths, name: str, fresh: bool) -> PlanItem:
-    if not fresh and (paths.folder / "evaluations" / f"{name}.jsonl").is_file():
-        return PlanItem(f"evaluate {name}", "skip", "its answers are there")
+    if not fresh and is_evaluated(paths.folder, name):
+        return PlanItem(f"evaluate {name}", "skip", "its answers are there and whole")
     return PlanItem(f"evaluate {name}", "run", "its answers are not there")
 
 
 @contextmanager
-def _own_folder(paths: RunPaths, fresh: bool) -> Iterator[None]:
+def _own_folder(paths: RunPaths, fresh: bool, progress: Progress) -> Iterator[None]:
     """Hold the run's folder alone; made if it is new, emptied if `fresh`."""
     folder = paths.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -198,6 +200,9 @@ def _own_folder(paths: RunPaths, fresh: bool) -> Iterator[None]:
         if fresh:
             _clear(folder)
         _refuse_other_config(paths)
+        settle_changes(folder, progress.note, evaluates=True)
+        for line in damaged(folder, paths.checkpoints):
+            progress.note(line)
         folder.mkdir(exist_ok=True)
         write_text(folder / CONFIG_NAME, to_yaml(config_data(paths.config)))
         write_text(folder / HASH_NAME, config_hash(paths.config) + "\n")
@@ -211,8 +216,14 @@ def _clear(folder: Path) -> None:
 
 
 def _refuse_other_config(paths: RunPaths) -> None:
-    saved = paths.folder / HASH_NAME
-    if saved.is_file() and saved.read_text().strip() != config_hash(paths.config):
+    saved, earlier = paths.folder / HASH_NAME, read_manifest(paths.folder)
+    mine = config_hash(paths.config)
+    if earlier is not None:
+        # It holds the same hash, and can prove that its bytes are right.
+        same = earlier.config_hash == mine
+    else:
+        same = not saved.is_file() or saved.read_bytes().strip() == mine.encode()
+    if not same:
         raise ValueError(
             f'name is "{paths.config.name}", and {paths.folder} holds a run of another config '
             f"({CONFIG_NAME} there): give this run another name, or start over with --fresh"
@@ -250,9 +261,14 @@ def _describe(paths: RunPaths, hashes: dict[str, str]) -> None:
     A model from scratch is made by the first worker, so it is described once that has been.
     """
     model = paths.config.model
-    base = None
+    base, earlier = None, read_manifest(paths.folder)
     if isinstance(model, HfModelConfig) and Path(model.path).is_dir():
         base = hash_checkpoint(Path(model.path))
+        if earlier and earlier.base_checkpoint and earlier.base_checkpoint.sha256 != base.sha256:
+            raise DamageError(
+                f"model.path {model.path} is not the model that this run began with: restore its "
+                "files, or start over with --fresh"
+            )
     elif is_finished(paths.folder, BASE):
         made = hash_checkpoint(paths.folder / "checkpoints" / BASE)
         base = made.model_copy(update={"path": f"checkpoints/{BASE}"})
@@ -260,7 +276,7 @@ def _describe(paths: RunPaths, hashes: dict[str, str]) -> None:
         paths.config,
         datasets=hashes,
         base_checkpoint=base,
-        earlier=read_manifest(paths.folder),
+        earlier=earlier,
     )
     write_manifest(paths.folder, manifest)
 

@@ -36,6 +36,7 @@ from orchestrator.shown_text import (
 from orchestrator.table import chance_cell, gain_line, guess, rate_cell
 
 TEMPLATES = Path(__file__).parent / "templates"
+PAGE_NAME = "delta_report.html"
 NUM_EXAMPLES = {"gained": 3, "lost": 3, "kept_unsolved": 2, "kept_solved": 1}
 MOVES = {
     "gained": "wrong before, right after",
@@ -50,7 +51,7 @@ NUM_LISTED = 50
 def write_report(folder: Path) -> Path:
     """Write delta_report.md and delta_report.html into the run's folder; return the page's path."""
     context = report_context(folder)
-    markdown, page = folder / "delta_report.md", folder / "delta_report.html"
+    markdown, page = folder / "delta_report.md", folder / PAGE_NAME
     write_text(markdown, render("delta_report.md.j2", context))
     write_text(page, render("delta_report.html.j2", context))
     return page

@@ -5,15 +5,16 @@ the first evaluated split. Beside them stand the other splits, each size, and th
 `verdict` follows every measured difference: of each metric, task and split.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from datagen.whole_file import seal_json
 from orchestrator.comparison import compare, headline_pair, measures
 from orchestrator.evaluations import Evaluation, Item, evaluation_of, read_evaluations, splits_of
 from orchestrator.run_files import RunFiles, read_json, read_run, write_text
 from orchestrator.statistics import together
+from orchestrator.usage import read_usage
 
 CHANCE = ("all_true", "random", "majority")
 """Guessing strategies that need no model, as the dataset's manifest names them."""
@@ -25,8 +26,8 @@ Evaluations = Mapping[str, Evaluation]
 def build_result(folder: Path, usage: Mapping[str, float] | None = None) -> dict[str, Any]:
     """Return the result of the run in `folder`.
 
-    `usage` holds wall_s and cpu_s (seconds) and peak_bytes of the whole run; without it, those of
-    an existing result.json are kept, and what nobody measured is None.
+    `usage` holds wall_s and cpu_s (seconds) and peak_bytes of the whole run; without it, those
+    that the run has saved are read, and what nobody measured is None.
     """
     run = read_run(folder)
     return result_of(run, read_evaluations(run), usage)
@@ -36,7 +37,7 @@ def result_of(
     run: RunFiles, evaluations: Evaluations, usage: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
     """Return the result of a run whose files are read already; `usage` as in build_result."""
-    spent = usage if usage is not None else read_json(run.folder / "result.json")
+    spent = usage if usage is not None else _saved_usage(run)
     splits = splits_of(evaluations.values())
     result = _split_result(run, evaluations, splits[0]) if splits else _empty()
     result |= {key: spent.get(key) for key in USAGE}
@@ -77,8 +78,12 @@ def evaluation_result(
 def write_result(folder: Path, usage: Mapping[str, float] | None = None) -> dict[str, Any]:
     """Write <folder>/result.json (atomically) and return what it holds."""
     result = build_result(folder, usage)
-    write_text(folder / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
+    write_text(folder / "result.json", seal_json(result))
     return result
+
+
+def _saved_usage(run: RunFiles) -> Mapping[str, float]:
+    return read_usage(run.folder) if run.covered else read_json(run.folder / "result.json")
 
 
 def rates(evaluation: Evaluation) -> dict[str, dict[str, float | int]]:

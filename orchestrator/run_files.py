@@ -1,7 +1,11 @@
-"""What a run left in its folder, read back: manifest, config, metrics and times.
+"""What a run left in its folder, read back and checked: manifest, config, metrics and times.
 
 Reports are made from these files alone, so that `clutch report RUN` tells the same story on any
 machine. A file that is missing reads as empty: what is not there is reported as missing.
+
+No changed byte goes unnoticed. JSON carries its own hash (datagen/whole_file.py), a line of JSONL
+that of all lines before it (trainers/journal.py), folders have manifests, and SHA256SUMS, written
+last, lists every file of a finished run, as `sha256sum -c` reads it.
 """
 
 import fcntl
@@ -9,13 +13,21 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from datagen.whole_file import whole_file
+from datagen.manifest import MANIFEST, load_manifest
+from datagen.whole_file import SEAL, DamageError, read_sealed, whole_file
+from trainers.journal import read_chained
 
 Row = dict[str, Any]
+
+CONFIG_NAME = "config.yaml"
+MANIFEST_NAME = "run_manifest.json"
+RUN_FORMAT: Final = "clutch-run-v2"
+"""Runs whose files carry hashes; those of v1 do not."""
+ONLY_COPY = "restore the file, or start over with clutch run --fresh"
 
 
 def read_jsonl(path: Path) -> Iterator[Row]:
@@ -26,20 +38,19 @@ def read_jsonl(path: Path) -> Iterator[Row]:
     """
     if not path.is_file():
         return
-    with path.open(encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode(errors="surrogatepass"))
             except ValueError as error:
-                if not line.endswith("\n"):
+                if not line.endswith(b"\n"):
                     return
                 raise ValueError(f"{path}:{number}: not a line of JSON: {error}") from None
             if not isinstance(row, dict):
-                raise ValueError(
-                    f"{path}:{number}: expected a JSON object, got {line.strip()[:40]}"
-                )
+                found = line.decode(errors="replace").strip()[:40]
+                raise ValueError(f"{path}:{number}: expected a JSON object, got {found}")
             yield row
 
 
@@ -78,6 +89,8 @@ class RunFiles:
     """The small files of one run; evaluations are read apart (see evaluations.py)."""
 
     folder: Path
+    covered: bool
+    """Whether the files carry hashes."""
     manifest: Row
     config: Row
     metrics: tuple[Row, ...]
@@ -105,11 +118,12 @@ class RunFiles:
 
     def dataset_manifest(self, name: str) -> Row:
         """Return the manifest of one of the run's datasets; empty if it cannot be found."""
-        manifest = read_json(self.folder / "datasets" / name / "manifest.json")
         path = self.dataset_config(name).get("path")
-        if not manifest and path:
-            manifest = read_json(Path(path) / "manifest.json")
-        return manifest
+        own = self.folder / "datasets" / name
+        folder = Path(path) if path and not (own / MANIFEST).is_file() else own
+        if self.covered and (folder / MANIFEST).is_file():
+            return load_manifest(folder).model_dump(mode="json")
+        return read_json(folder / MANIFEST)
 
     def trained_labels(self) -> set[str] | None:
         """Return the difficulty labels of every split that a stage trained on; None if unknown."""
@@ -125,10 +139,11 @@ class RunFiles:
 
 def read_run(folder: Path) -> RunFiles:
     """Read the files of the run in `folder`; ValueError if it is not a run's folder."""
-    manifest = read_json(folder / "run_manifest.json")
+    covered = is_covered(folder)
+    manifest = read_manifest_data(folder) if covered else read_json(folder / MANIFEST_NAME)
     config = manifest.get("config")
     if not isinstance(config, dict):
-        path = folder / "config.yaml"
+        path = folder / CONFIG_NAME
         config = YAML(typ="safe", pure=True).load(path) if path.is_file() else {}
     if not manifest and not config:
         raise ValueError(
@@ -137,11 +152,42 @@ def read_run(folder: Path) -> RunFiles:
         )
     return RunFiles(
         folder=folder,
+        covered=covered,
         manifest=manifest,
         config=config or {},
-        metrics=_newest(read_jsonl(folder / "metrics.jsonl")),
-        timings=tuple(read_jsonl(folder / "timings.jsonl")),
+        metrics=_newest(records(folder / "metrics.jsonl", covered)),
+        timings=tuple(records(folder / "timings.jsonl", covered)),
     )
+
+
+def is_covered(folder: Path) -> bool:
+    """Return whether the files of a run carry hashes, as those of earlier versions do not."""
+    try:
+        manifest = read_json(folder / MANIFEST_NAME)
+    except ValueError:
+        return True  # Whoever reads it says so.
+    return manifest.get("format") == RUN_FORMAT or SEAL in manifest
+
+
+def read_manifest_data(folder: Path) -> Row:
+    """Return what the manifest of a run says; DamageError if its bytes were changed."""
+    fix = "restore it, or remove it: clutch run then goes on under a new run_id"
+    return read_sealed(folder / MANIFEST_NAME, fix)
+
+
+def records(path: Path, covered: bool) -> Iterator[Row]:
+    """Yield the rows that training wrote to a file, none where there is no such file.
+
+    Raises DamageError naming the line that was changed, if lines are `covered` by hashes.
+    """
+    if not covered:
+        yield from read_jsonl(path)
+    elif path.is_file():
+        try:
+            for line in read_chained(path):
+                yield line.row
+        except DamageError as error:
+            raise DamageError(f"{error}; {ONLY_COPY}") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from datagen.manifest import file_sha256
 from orchestrator.comparison import headline_pair
 from orchestrator.curves import curves
 from orchestrator.evaluations import GREEDY, Evaluation, read_evaluations, splits_of
-from orchestrator.run_files import RunFiles, read_run
+from orchestrator.evidence import RUN_KEY
+from orchestrator.run_files import MANIFEST_NAME, RunFiles, read_run
 
 TRAINING_LOSS = "loss/train"
 
@@ -42,6 +44,7 @@ def scp_metrics(run_folder: Path) -> dict[str, Any]:
         f"problems (95 % interval {estimate.low:.3f} to {estimate.high:.3f}); loss: {meaning}",
         "checkpoint": last.checkpoint,
         "config_hash": run.manifest.get("config_hash"),
+        RUN_KEY: file_sha256(run_folder / MANIFEST_NAME),
         "commit": run.manifest.get("git_sha"),
         "seed": run.config.get("seed"),
     }

@@ -1,8 +1,8 @@
 """Small files in a run's folder by which driver and workers talk, wherever the workers are.
 
 `stop`: the driver asks the workers to save their state and end. `progress.json`: the first worker
-says what it is doing. `error.json`: a worker says why training cannot go on, so that the reason
-reaches the terminal as one line.
+says what it is doing. `notes.json`: lines that it has for the user. `error.json`: a worker says why
+training cannot go on, so that the reason reaches the terminal as one line.
 """
 
 import json
@@ -30,13 +30,18 @@ class Signals:
         return self.folder / "progress.json"
 
     @property
+    def notes(self) -> Path:
+        """Lines that the workers have for the user."""
+        return self.folder / "notes.json"
+
+    @property
     def error(self) -> Path:
         """Why training cannot go on."""
         return self.folder / "error.json"
 
     def clear(self) -> None:
         """Forget everything that an earlier launch said."""
-        for path in (self.stop, self.progress, self.error):
+        for path in (self.stop, self.progress, self.notes, self.error):
             path.unlink(missing_ok=True)
 
     def write(self, path: Path, content: dict[str, Any]) -> None:

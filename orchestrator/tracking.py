@@ -26,6 +26,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import mlflow_tags
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from datagen.whole_file import seal_json
 from orchestrator.config import MlflowConfig, RunConfig, config_data, config_hash
 from orchestrator.manifest import read_manifest
 from orchestrator.tracking_store import (
@@ -35,6 +36,7 @@ from orchestrator.tracking_store import (
     end_abandoned_runs,
     host,
     open_store,
+    read_state,
     reason,
     tracking_uri,
 )
@@ -164,8 +166,7 @@ def _run(
     client: MlflowClient, config: RunConfig, folder: Path, uri: str, experiment: str
 ) -> tuple[str, bool]:
     """The run's id in the store, and whether it is new."""
-    state = folder / STATE_NAME
-    known = json.loads(state.read_text()) if state.is_file() else {}
+    state, known = folder / STATE_NAME, read_state(folder)
     if known.get("uri") == uri and known.get("experiment_id") == experiment:
         try:
             if client.get_run(known["run_id"]).info.lifecycle_stage == "active":
@@ -177,7 +178,9 @@ def _run(
     tags = _tags(config, folder)
     run_id = str(client.create_run(experiment, run_name=config.name, tags=tags).info.run_id)
     partial = state.with_name(STATE_NAME + ".partial")
-    partial.write_text(json.dumps({"uri": uri, "experiment_id": experiment, "run_id": run_id}))
+    partial.write_text(
+        seal_json({"uri": uri, "experiment_id": experiment, "run_id": run_id}), encoding="utf-8"
+    )
     partial.replace(state)
     return run_id, True
 

@@ -24,8 +24,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from datagen.strict import at_home
+from datagen.whole_file import read_sealed
 from orchestrator.config import MlflowConfig
-from orchestrator.run_files import is_running, read_json
+from orchestrator.run_files import is_running
 from orchestrator.storage.redaction import hide
 
 STATE_NAME = "mlflow.json"
@@ -190,13 +191,24 @@ def end_abandoned_runs(client: MlflowClient, experiment: str, *, other_than: str
             client.set_terminated(run.info.run_id, "KILLED")
 
 
+def read_state(folder: Path) -> dict[str, str]:
+    """Return uri, experiment_id and run_id of the MLflow run of a run's folder, empty without one.
+
+    Raises DamageError where the file was changed.
+    """
+    path = folder / STATE_NAME
+    if not path.is_file():
+        return {}
+    return read_sealed(path, "restore it, or remove it: clutch run then makes a new MLflow run")
+
+
 def end_if_abandoned(folder: Path) -> None:
     """End the MLflow run of a run's folder as KILLED if it says RUNNING and nothing runs there.
 
     A store that is not there is left alone: the next run with it comes here again.
     """
-    state = read_json(folder / STATE_NAME)
-    if not {"uri", "run_id"} <= state.keys() or is_running(folder):
+    state = read_state(folder)
+    if not state or is_running(folder):
         return
     try:
         check_reachable(state["uri"])

@@ -5,7 +5,6 @@ On a cluster that was joined the workers are not below the driver, and only the 
 each step's CPU time in the first worker is in timings.jsonl.
 """
 
-import json
 import threading
 import time
 from contextlib import suppress
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Self
 
 import psutil
+
+from datagen.whole_file import read_sealed, seal_json
 
 SAMPLE_EVERY_S = 2.0
 USAGE_NAME = "usage.json"
@@ -26,7 +27,8 @@ class UsageMonitor:
         self._started = time.monotonic()
         self._cpu: dict[tuple[int, float], float] = {}
         self._peak = 0
-        self._before = _read(self._path)
+        self._before = {"wall_s": 0.0, "cpu_s": 0.0, "peak_bytes": 0} | read_usage(folder)
+        self._ended: float | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._sample_on, daemon=True, name="usage")
         self._saving = threading.Lock()
@@ -40,6 +42,7 @@ class UsageMonitor:
         self._stopping.set()
         self._thread.join()
         self.sample()
+        self._ended = time.monotonic()
         self.save()
 
     def sample(self) -> None:
@@ -57,8 +60,9 @@ class UsageMonitor:
 
     def totals(self) -> dict[str, float]:
         """Return wall_s, cpu_s (seconds) and peak_bytes of the run so far, all sessions."""
+        now = time.monotonic() if self._ended is None else self._ended
         return {
-            "wall_s": self._before["wall_s"] + time.monotonic() - self._started,
+            "wall_s": self._before["wall_s"] + now - self._started,
             "cpu_s": self._before["cpu_s"] + sum(self._cpu.values()),
             "peak_bytes": max(self._before["peak_bytes"], self._peak),
         }
@@ -67,7 +71,7 @@ class UsageMonitor:
         """Keep the totals for a session that goes on; a full disk loses only these."""
         with self._saving, suppress(OSError):
             partial = self._path.with_name(USAGE_NAME + ".partial")
-            partial.write_text(json.dumps(self.totals()), encoding="utf-8")
+            partial.write_text(seal_json(self.totals()), encoding="utf-8")
             partial.replace(self._path)
 
     def _sample_on(self) -> None:
@@ -76,9 +80,12 @@ class UsageMonitor:
             self.save()
 
 
-def _read(path: Path) -> dict[str, float]:
-    try:
-        saved: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {"wall_s": 0.0, "cpu_s": 0.0, "peak_bytes": 0}
-    return saved
+def read_usage(folder: Path) -> dict[str, float]:
+    """Return what a run has taken so far, empty where nobody has measured it.
+
+    Raises DamageError where the file was changed.
+    """
+    path = folder / USAGE_NAME
+    if not path.is_file() or not path.stat().st_size:
+        return {}  # A power loss may leave it empty.
+    return read_sealed(path, "restore it, or remove it: time and memory then count from zero")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from orchestrator.progress import Progress, Status, Task, status_of
+from orchestrator.signals import Signals
 from orchestrator.tracking import Tracker
 
 SHOWN = {
@@ -68,6 +69,8 @@ class TrainingWatch:
         self._task: Task | None = None
         self._done: set[str] = set()
         self._told: set[str] = set()
+        self._signals = Signals(folder)
+        self._noted: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +83,10 @@ class TrainingWatch:
     def look(self, now: dict[str, Any] | None) -> None:
         """Show what the workers say they do, and pass new metrics on."""
         self._read_metrics()
+        for line in (self._signals.read(self._signals.notes) or {}).get("lines", ()):
+            if line not in self._noted:
+                self._noted.add(line)
+                self._progress.note(line)
         what = "the workers to start" if now is None else str(now["what"])
         if what.startswith("stopping"):
             self._stopping = what

@@ -76,6 +76,10 @@ def _run(config: dict[str, Any], signals: Signals) -> Run:
     def silent(what: str, done: int, total: int) -> None:
         """Say nothing: the first worker speaks for all."""
 
+    def note(line: str) -> None:
+        told = signals.read(signals.notes) or {"lines": []}
+        signals.write(signals.notes, {"lines": [*told["lines"], line]})
+
     return Run(
         folder=Path(config["folder"]),
         seed=config["seed"],
@@ -83,4 +87,5 @@ def _run(config: dict[str, Any], signals: Signals) -> Run:
         report=report,
         progress=_Progress(signals) if workers.is_first else silent,
         stop_requested=signals.stop.exists,
+        note=note,
     )

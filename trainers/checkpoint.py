@@ -8,7 +8,7 @@ state. No pickle anywhere.
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,20 +72,26 @@ def save_state(
     return target
 
 
-def load_state(root: Path) -> LoadedState | None:
+def load_state(
+    root: Path,
+    check: Callable[[dict[str, Any]], None] = lambda state: None,
+    tell: Callable[[str], None] = warnings.warn,
+) -> LoadedState | None:
     """Load the state that `latest` names, or the newest older one whose bytes are right.
 
-    Warns with the name of each bad file; returns None where no state is left.
+    `check` raises ValueError for a state that cannot be gone on from. `tell` gets one line for
+    each state that is skipped, naming the bad file; returns None where no state is left.
     """
     skipped: list[str] = []
     for step, path in _candidates(root):
         try:
             verify_folder(path)
+            content = json.loads((path / STATE).read_bytes())
+            check(content["state"])
         except ValueError as error:
             skipped.append(str(error))
-            warnings.warn(f"saved state of step {step} is skipped: {error}", stacklevel=2)
+            tell(f"saved state of step {step} is skipped: {error}")
             continue
-        content = json.loads((path / STATE).read_bytes())
         tensors = load_file(path / TENSORS)
         for alias, name in content["aliases"].items():
             tensors[alias] = tensors[name]

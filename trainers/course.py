@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from datagen.whole_file import DamageError
 from trainers.config import EvaluationConfig, ModelConfig, SandboxConfig, StageConfig
 from trainers.folders import verify_folder
+from trainers.journal import read_whole
 
 BASE = "base"
 
@@ -33,3 +35,35 @@ def is_finished(run_folder: Path, name: str) -> bool:
     except (ValueError, OSError):
         return False
     return True
+
+
+def is_evaluated(run_folder: Path, name: str) -> bool:
+    """Whether the answers of the checkpoint `name` of a run are there, whole."""
+    try:
+        read_whole(evaluation_path(run_folder, name))
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def evaluation_path(run_folder: Path, name: str) -> Path:
+    """Where the answers of a checkpoint are kept."""
+    return run_folder / "evaluations" / f"{name}.jsonl"
+
+
+def damaged(run_folder: Path, names: Sequence[str]) -> list[str]:
+    """Return one line for each checkpoint, and each file of answers, whose bytes were changed."""
+    found = []
+    for name in names:
+        checkpoint, answers = run_folder / "checkpoints" / name, evaluation_path(run_folder, name)
+        try:
+            if checkpoint.exists():
+                verify_folder(checkpoint)
+        except DamageError as error:
+            found.append(f"{error}; {name} is made again")
+        try:
+            if answers.exists():
+                read_whole(answers)
+        except DamageError as error:
+            found.append(f"{error}; {name} is evaluated again")
+    return found

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
+from datagen.manifest import canonical_hash
+from datagen.whole_file import DamageError
 from reward_fns.answers import opened_thought
 from reward_fns.records import Problem
 from trainers.models.chat import TEMPLATE_ERRORS, render_chat
@@ -35,11 +37,14 @@ def load_split(folder: Path, split: str) -> list[Problem]:
     """
     manifest_path = folder / "manifest.json"
     try:
-        splits = json.loads(manifest_path.read_bytes())["splits"]
+        manifest = json.loads(manifest_path.read_bytes())
+        splits, claimed = manifest["splits"], manifest.pop("manifest_hash", None)
     except FileNotFoundError:
         raise ValueError(f"no dataset at {folder}: {manifest_path} does not exist") from None
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{manifest_path} is not a dataset manifest: build it anew") from None
+    if claimed is not None and claimed != canonical_hash(manifest):
+        raise DamageError(f"{manifest_path} does not match its hash: build the data anew")
     if split not in splits:
         raise ValueError(f"split {split!r} is not in {folder}: choose from {sorted(splits)}")
     shards = splits[split]["shards"]

@@ -19,6 +19,7 @@ from trainers.engine.rollout import Completion, Sampling
 from trainers.engine.sampling import number_samples, uniforms
 from trainers.engine.select import Engine, make_engine
 from trainers.folders import write_text
+from trainers.journal import chain_rows
 from trainers.models.load import Policy, load_folder
 from trainers.parallel import Workers
 from trainers.runtime import any_device, prepare_torch
@@ -93,7 +94,7 @@ def evaluate_policy(
         rows = (
             shares[i % workers.world_size][i // workers.world_size] for i in range(len(problems))
         )
-        write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_text(out, b"".join(chain_rows(rows)).decode())
     workers.barrier()
 
 

@@ -21,8 +21,11 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from datagen.whole_file import DamageError
+
 FORMAT = "clutch-folder-v1"
 MANIFEST = "manifest.json"
+KEYS = {"format", "meta", "files", "sha256"}
 TEMPORARY = ".tmp-"
 ASIDE = ".old-"
 AT_FDCWD = -100
@@ -62,7 +65,7 @@ def verify_folder(path: Path) -> dict[str, Any]:
     """Check every file of a saved folder against its manifest, and return the manifest.
 
     The manifest holds `format`, `meta`, `files` (by name: `sha256`, `bytes`) and `sha256`, its own
-    hash. Raises ValueError naming the first file that is missing or differs.
+    hash. Raises DamageError naming the first file that is missing or differs.
     """
     recover_folder(path)
     manifest = _read_manifest(path / MANIFEST)
@@ -71,10 +74,27 @@ def verify_folder(path: Path) -> dict[str, Any]:
         try:
             actual = _describe(file)
         except OSError as error:
-            raise ValueError(f"{file} cannot be read: {error.strerror}") from None
+            raise DamageError(f"{file} cannot be read: {error.strerror}") from None
         if actual != expected:
-            raise ValueError(f"{file} does not match its manifest: its bytes were changed")
+            raise DamageError(f"{file} does not match its manifest: its bytes were changed")
     return manifest
+
+
+def verify_model(path: Path) -> None:
+    """Check a model folder that a run exported; one from elsewhere has no manifest of ours.
+
+    Raises DamageError as `verify_folder`.
+    """
+    if not (path / MANIFEST).is_file() and not path.with_name(f"{ASIDE}{path.name}").exists():
+        return
+    try:
+        manifest = json.loads((path / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        manifest = None
+    # One changed byte spoils one key at most.
+    foreign = isinstance(manifest, dict) and len(KEYS & manifest.keys()) < len(KEYS) - 1
+    if not foreign:
+        verify_folder(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -173,7 +193,7 @@ def _write_manifest(folder: Path, meta: dict[str, Any]) -> None:
         "files": {path.relative_to(folder).as_posix(): _describe(path) for path in files},
     }
     manifest["sha256"] = _digest(manifest)
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(_manifest_text(manifest), encoding="utf-8")
 
 
 def _apply_umask(folder: Path) -> None:
@@ -186,17 +206,22 @@ def _apply_umask(folder: Path) -> None:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        manifest = json.loads(content)
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ValueError(f"{path} is not JSON: its bytes were changed") from None
+        raise DamageError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise DamageError(f"{path} is not JSON: its bytes were changed") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a manifest of the format {FORMAT}")
-    claimed = manifest.get("sha256")
-    if claimed != _digest({key: manifest[key] for key in manifest if key != "sha256"}):
-        raise ValueError(f"{path} does not match its own hash: its bytes were changed")
+        raise DamageError(f"{path} is not a manifest of the format {FORMAT}")
+    digest = _digest({key: manifest[key] for key in manifest if key != "sha256"})
+    if manifest.get("sha256") != digest or _manifest_text(manifest).encode() != content:
+        raise DamageError(f"{path} does not match its own hash: its bytes were changed")
     return manifest
+
+
+def _manifest_text(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, indent=1) + "\n"
 
 
 def _digest(content: dict[str, Any]) -> str:

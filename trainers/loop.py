@@ -2,11 +2,13 @@
 
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
+from datagen.whole_file import DamageError
 from trainers.checkpoint import load_state, save_state
 from trainers.config import TrainingStage, stage_name
 from trainers.metrics import Means
@@ -14,7 +16,7 @@ from trainers.models.load import Policy
 from trainers.optimizer import TrainedWeights, learning_rate, make_optimizer
 from trainers.optimizer_state import restore_training_tensors, training_tensors
 from trainers.random_state import capture_random_state, restore_random_state
-from trainers.records import StageRecords, start_offsets
+from trainers.records import StageRecords
 from trainers.run import Run, StopRequested, TrainingError
 
 
@@ -128,8 +130,8 @@ class StageLoop:
         self.saved_step = step
 
     def _resume(self) -> int:
-        start = start_offsets(self.root / "start.json", self.run, self.records.offsets())
-        loaded = load_state(self.root)
+        start, intact = self.records.start(), self.records.intact()
+        loaded = load_state(self.root, partial(_check_records, intact), self._tell_skipped)
         if loaded is None:
             self.records.cut_back(start)
             return 0
@@ -148,3 +150,16 @@ class StageLoop:
         self.algorithm.cursor = state["cursor"]
         self.saved, self.saved_step = loaded.path, loaded.step
         return loaded.step
+
+    def _tell_skipped(self, line: str) -> None:
+        if self.run.workers.is_first:
+            self.run.note(f"{self.name}: {line}; going on from an earlier one")
+
+
+def _check_records(intact: list[dict[str, tuple[int, str]]], state: dict[str, Any]) -> None:
+    """Raise DamageError for a state that goes on from lines that were changed since."""
+    for worker, saved in zip(intact, state["workers"], strict=False):
+        for name, offset in saved["offsets"].items():
+            end, why_no_further = worker[name]
+            if offset > end:
+                raise DamageError(why_no_further)

@@ -5,12 +5,14 @@ Works on torch.distributed where a process group stands (Ray Train starts it), a
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Workers:
         values: list[Any] = [None] * self.world_size
         dist.all_gather_object(values, value)
         return values
+
+    def first(self, value: Value) -> Value:
+        """Return the first worker's `value`, so that all workers take the same way."""
+        first: Value = self.gather(value)[0]
+        return first
 
     def barrier(self) -> None:
         """Wait until every worker has come here."""

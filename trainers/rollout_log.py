@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainers.journal import AppendFile, Journal
+from trainers.journal import (
+    CHAIN_BYTES,
+    AppendFile,
+    ChainedLine,
+    Journal,
+    is_line_end,
+    read_chained,
+)
 
 INDEX_DTYPE = np.dtype("<u8")
 SCAN_BYTES = 1 << 24
@@ -42,15 +49,20 @@ class RolloutLog(Journal):
     """A journal of rollouts with an offset index."""
 
     def __init__(self, path: Path) -> None:
-        """Open for appending; an index that does not fit the file is repaired from it."""
+        """Open for appending; an index that does not fit the file is made again from it."""
+        self._ends = array("Q")
         super().__init__(path)
         self._index = AppendFile(index_path(path))
-        ends = _repair(_read_index(path, self.offset), path, self.offset)
-        content = ends.astype(INDEX_DTYPE).tobytes()
+        content = np.asarray(self._ends, dtype=INDEX_DTYPE).tobytes()
+        del self._ends
         if index_path(path).read_bytes() != content:
             self._index.cut(0)
             self._index.write(content)
             self._index.flush()
+
+    def _opened_with(self, line: ChainedLine) -> None:
+        super()._opened_with(line)
+        self._ends.append(line.end)
 
     @property
     def num_lines(self) -> int:
@@ -62,14 +74,11 @@ class RolloutLog(Journal):
 
         Raises ValueError for NaN and infinity; then none of the rollouts is appended.
         """
-        size, ends, lines = self.offset, array("Q"), []
-        for rollout in rollouts:
-            line = _rollout_line(rollout)
-            size += len(line)
-            ends.append(size)
-            lines.append(line)
-        self._lines.write("".join(lines).encode("ascii"))
-        self._index.write(np.asarray(ends, dtype=INDEX_DTYPE).tobytes())
+        bodies = [_rollout_body(rollout).encode("ascii") for rollout in rollouts]
+        sizes = np.array([len(body) + CHAIN_BYTES for body in bodies], dtype=INDEX_DTYPE)
+        ends = np.cumsum(sizes, dtype=INDEX_DTYPE) + INDEX_DTYPE.type(self.offset)
+        self._append(bodies)
+        self._index.write(ends.astype(INDEX_DTYPE).tobytes())
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append rows with the keys of a Rollout."""
@@ -107,23 +116,32 @@ def index_path(path: Path) -> Path:
 def read_rollouts(path: Path, start: int, count: int) -> list[dict[str, Any]]:
     """Read `count` rollouts from number `start` on, fewer where the log ends.
 
-    Works while the log is written to, and, by a scan, where its index is missing or short.
+    Works while the log is written to, and, by a scan, where its index is missing, short or wrong.
+    Raises DamageError naming a line whose bytes were changed; only those that are returned and the
+    one before them are looked at.
     """
     size = path.stat().st_size
     ends = _read_index(path, size)
     if start + count > len(ends):
         ends = _repair(ends, path, size)
+    lines = _page(path, ends, start, count)
+    if len(lines) != max(0, min(count, len(ends) - start)):
+        lines = _page(path, _repair(ends[:0], path, size), start, count)
+    return [line.row for line in lines]
+
+
+def _page(path: Path, ends: np.ndarray, start: int, count: int) -> list[ChainedLine]:
+    """Return some lines, checked; fewer than asked for where `ends` are not the ends of lines."""
     chosen = ends[start : start + count]
     if not len(chosen):
         return []
     begin = int(ends[start - 1]) if start else 0
-    with path.open("rb") as file:
-        file.seek(begin)
-        content = file.read(int(chosen[-1]) - begin)
-    return [json.loads(line) for line in content.split(b"\n")[:-1]]
+    if not is_line_end(path, begin) or not is_line_end(path, int(chosen[-1])):
+        return []
+    return list(read_chained(path, begin, int(chosen[-1]), start + 1))
 
 
-def _rollout_line(rollout: Rollout) -> str:
+def _rollout_body(rollout: Rollout) -> str:
     step, problem_id, sample, text, token_ids, logprobs, reward, reason, advantage, seen = rollout
     ids = ("%d," * len(token_ids) % tuple(token_ids))[:-1]
     numbers = ("%.9g," * len(logprobs) % tuple(logprobs))[:-1]
@@ -132,7 +150,7 @@ def _rollout_line(rollout: Rollout) -> str:
     return (
         f'{{"step":{step},"problem_id":{quote(problem_id)},"sample":{sample},"text":{quote(text)},'
         f'"token_ids":[{ids}],"sampler_logprobs":[{numbers}],"reward":{_number(reward)},'
-        f'"reason":{quote(reason)},"advantage":{_number(advantage)},"policy_step":{seen}}}\n'
+        f'"reason":{quote(reason)},"advantage":{_number(advantage)},"policy_step":{seen}'
     )
 
 
@@ -152,7 +170,8 @@ def _read_index(path: Path, size: int) -> np.ndarray:
         return np.empty(0, dtype=INDEX_DTYPE)
     whole = len(content) - len(content) % INDEX_DTYPE.itemsize
     ends = np.frombuffer(content[:whole], dtype=INDEX_DTYPE)
-    return ends[ends <= size]
+    beyond = np.flatnonzero(ends > size)
+    return ends[: beyond[0]] if len(beyond) else ends
 
 
 def _repair(ends: np.ndarray, path: Path, size: int) -> np.ndarray:

@@ -1,10 +1,12 @@
 """What a stage is handed: where the run lives, who the workers are, and whom to report to."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainers.course import evaluation_path
 from trainers.parallel import Workers
 
 Report = Callable[[dict[str, Any]], None]
@@ -32,6 +34,8 @@ class Run:
     """Called with what is being done, how much is done, and of how much (0: not known)."""
     stop_requested: Callable[[], bool]
     """Whether the run is to save its state and stop; asked once per logging interval."""
+    note: Callable[[str], None] = warnings.warn
+    """Called on the first worker with a line that the user should read."""
 
     def state_root(self, stage: str) -> Path:
         """Where the states of a stage are saved."""
@@ -43,4 +47,4 @@ class Run:
 
     def evaluation(self, name: str) -> Path:
         """Where the answers of a checkpoint are kept."""
-        return self.folder / "evaluations" / f"{name}.jsonl"
+        return evaluation_path(self.folder, name)

@@ -19,7 +19,7 @@ from trainers.config import (
     TinyModelConfig,
     stage_name,
 )
-from trainers.course import BASE, Course, is_finished
+from trainers.course import BASE, Course, is_evaluated, is_finished
 from trainers.data import load_split
 from trainers.engine.select import Engine, make_engine
 from trainers.evaluate import evaluate_policy
@@ -42,20 +42,15 @@ def run_course(course: Course, run: Run) -> None:
     before = BASE
     for stage in course.stages:
         name = stage_name(stage)
-        if not _agreed(run, is_finished(run.folder, name)):
+        if not run.workers.first(is_finished(run.folder, name)):
             _train(course, stage, run, before)
         _evaluate(course, run, name)
         before = name
 
 
-def _agreed(run: Run, value: bool) -> bool:
-    """The first worker's view, so that all workers take the same way."""
-    return bool(run.workers.gather(value)[0])
-
-
 def _make_base(course: Course, run: Run) -> None:
     """Write the untrained model of a run from scratch; a loaded model stays where it is."""
-    if isinstance(course.model, HfModelConfig) or _agreed(run, is_finished(run.folder, BASE)):
+    if isinstance(course.model, HfModelConfig) or run.workers.first(is_finished(run.folder, BASE)):
         return
     if run.workers.is_first:
         policy = load_policy(course.model, run.seed, "cpu")
@@ -123,7 +118,7 @@ def _validation(
 
 def _evaluate(course: Course, run: Run, name: str) -> None:
     out = run.evaluation(name)
-    if _agreed(run, out.is_file()):
+    if run.workers.first(is_evaluated(run.folder, name)):
         return
     run.progress(f"{name}: model to load for evaluation", 0, 0)
     release_memory()

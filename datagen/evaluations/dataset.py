@@ -21,6 +21,7 @@ from datagen.manifest import (
     config_identity,
     dataset_hash,
     read_split,
+    write_record,
 )
 from datagen.shards import ShardWriter, sync, whole_folder
 
@@ -44,7 +45,7 @@ def write_evaluations(
             raise ValueError(f"no row is kept: {told(collection.dropped)}")
         manifest = _manifest(collection, folder.name, info, labels, now)
         path = partial / MANIFEST
-        path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        manifest = write_record(path, manifest)
         sync(path)
         exported = export_rows(EXPORT, read_split(partial, SPLIT), upstream_file(folder))
     return manifest, exported

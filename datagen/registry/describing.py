@@ -14,6 +14,7 @@ from datagen.manifest import (
     canonical_hash,
     config_identity,
     dataset_hash,
+    write_record,
 )
 from datagen.registry.choosing import Choice
 from datagen.registry.manifest import (
@@ -57,7 +58,7 @@ def write_dataset_manifest(choice: Choice, problems: ProblemsWriter, folder: Pat
         created_at="",
     )
     path = folder / MANIFEST
-    path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_record(path, manifest)
     sync(path)
     sync(folder)
 

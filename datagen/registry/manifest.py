@@ -6,7 +6,14 @@ It carries the fields of Tunix RT's dataset manifests, under the same names.
 from pathlib import Path
 from typing import Any, Literal
 
-from datagen.manifest import MANIFEST, Record, canonical_hash, read_record
+from datagen.manifest import (
+    MANIFEST,
+    Record,
+    canonical_hash,
+    check_record,
+    read_record,
+    record_hash,
+)
 
 VERSION_FORMAT = "clutch-registry-v1"
 SCHEMA_VERSION = "1.0"
@@ -101,12 +108,7 @@ def content_hash(kind: Kind, rows: dict[str, str]) -> str:
 def sealed(fields: dict[str, Any]) -> VersionManifest:
     """Return a manifest with its own hash."""
     draft = VersionManifest(**fields, manifest_hash="")
-    return draft.model_copy(update={"manifest_hash": manifest_hash(draft)})
-
-
-def manifest_hash(manifest: VersionManifest) -> str:
-    """Return the hash of all that a manifest says but this hash."""
-    return canonical_hash(manifest.model_dump(mode="json", exclude={"manifest_hash"}))
+    return draft.model_copy(update={"manifest_hash": record_hash(draft)})
 
 
 def load_version_manifest(folder: Path) -> VersionManifest:
@@ -117,6 +119,5 @@ def load_version_manifest(folder: Path) -> VersionManifest:
         raise ValueError(
             f"{path} has format {manifest.format!r}: this version reads {VERSION_FORMAT!r}"
         )
-    if manifest_hash(manifest) != manifest.manifest_hash:
-        raise ValueError(f"{path} has been changed: it does not match its manifest_hash")
+    check_record(path, manifest, manifest.manifest_hash)
     return manifest

@@ -16,6 +16,7 @@ from orchestrator.run_files import read_json, write_text
 from orchestrator.table import print_splits
 from reward_fns.registry import choose_rewards
 from trainers.config import EvaluationConfig, resolve_checkpoint
+from trainers.journal import chain_rows
 
 FLAGS = {"dataset": "data", "splits": "split", "reward_funcs": "reward"}
 """Options that are not called as the config's fields."""
@@ -118,7 +119,7 @@ def _check(rewards: tuple[str, ...], checkpoint: Path, data: Path) -> None:
 
 def _write_rows(out: Path, rows: list[dict[str, Any]]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, "".join(json_module.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+    write_text(out, b"".join(chain_rows(rows)).decode())
 
 
 def _print_json(result: dict[str, Any]) -> None:

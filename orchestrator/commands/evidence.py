@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from orchestrator.evidence import evidence_data, read_evidence
+from orchestrator.evidence import check_origin, evidence_data, read_evidence
 
 app = App(name="evidence", help="Check evidence of training.")
 
@@ -22,8 +22,10 @@ def validate(file: Path, /, *, json: bool = False) -> None:
         Print what was read as one JSON object.
     """
     evidence = read_evidence(file)
-    data = evidence_data(evidence)
+    covered, data = check_origin(file, evidence), evidence_data(evidence)
     if json:
-        print(json_module.dumps({"valid": True, "form": evidence.form, "evidence": data}))
+        told = {"valid": True, "form": evidence.form, "covered": covered, "evidence": data}
+        print(json_module.dumps(told))
         return
-    print(f"{file}: valid {evidence.form} evidence of run {data['run_id']}")
+    by = "its bytes are as the run wrote them" if covered else "it is not covered by a hash"
+    print(f"{file}: valid {evidence.form} evidence of run {data['run_id']}; {by}")

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ARROWS = {
     "orchestrator": {"trainers", "datagen", "reward_fns"},
-    "trainers": {"reward_fns"},
+    "trainers": {"datagen", "reward_fns"},
     "datagen": {"reward_fns"},
     "reward_fns": set(),
 }

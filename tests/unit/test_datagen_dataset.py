@@ -155,15 +155,31 @@ def test_changed_bytes_are_refused_by_name(damage, folder):
 def test_a_changed_manifest_is_refused(change, message, folder):
     build_dataset(config(), folder, seed=4)
     path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({**whole, **change}))
+    with pytest.raises(ValueError, match=message if "format" in change else "manifest"):
+        verify_dataset(folder)
+    # Somebody else's tool may write a manifest without its own hash.
+    path.write_text(json.dumps({**whole, "manifest_hash": None, **change}))
     with pytest.raises(ValueError, match=message):
         verify_dataset(folder)
+
+
+@pytest.mark.parametrize("field", ["chance", "difficulty", "created_at", "dropped", "name"])
+def test_every_field_of_a_manifest_is_covered_by_its_hash(field, folder):
+    build_dataset(config(), folder, seed=4)
+    path = folder / "manifest.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({**whole, field: "x" if isinstance(whole[field], str) else {}}))
+    with pytest.raises(ValueError, match=r"manifest\.json has been changed"):
+        load_manifest(folder)
 
 
 def test_a_manifest_cannot_name_files_elsewhere(folder):
     build_dataset(config(), folder, seed=4)
     path = folder / "manifest.json"
-    path.write_text(path.read_text().replace("test-00000.parquet", "../test-00000.parquet"))
+    text = path.read_text().replace("test-00000.parquet", "../test-00000.parquet")
+    path.write_text(json.dumps({**json.loads(text), "manifest_hash": None}))
     with pytest.raises(ValueError, match="own folder"):
         verify_dataset(folder)
 

@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from datagen.whole_file import seal_json
 from orchestrator.evidence import (
     SCP_V1_SCHEMA,
     Evidence,
@@ -150,7 +151,8 @@ def test_what_is_written_can_be_read_and_bad_data_writes_nothing(tmp_path: Path)
         write_evidence(file, {**GOOD, "metrics": {"loss": -1, "accuracy": 1}})
     assert not list(tmp_path.iterdir())
     write_evidence(file, GOOD)
-    assert evidence_data(read_evidence(file)) == GOOD
+    evidence = read_evidence(file)
+    assert evidence_data(evidence) == json.loads(seal_json(GOOD))
     assert list(tmp_path.iterdir()) == [file]
 
 

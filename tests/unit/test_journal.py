@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datagen.whole_file import DamageError
 from trainers.folders import SaveError
-from trainers.journal import Journal
+from trainers.journal import Journal, chain_rows, read_chained, read_whole
 from trainers.rollout_log import Rollout, RolloutLog, index_path, read_rollouts
 
 
@@ -33,7 +34,16 @@ def rollout(number: int, **changes: object) -> Rollout:
 
 
 def rows(path: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    read = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(len(row.pop("chain")) == 32 for row in read)
+    return read
+
+
+def flipped(path: Path, offset: int) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
 
 
 def indexed_ends(path: Path) -> list[int]:
@@ -80,7 +90,7 @@ def test_resumed_journal_equals_the_uninterrupted_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 1, 25])
 def test_torn_last_line_is_cut_on_opening(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "metrics.jsonl"
-    whole = b"".join(b'{"step":%d}\n' % step for step in range(kept))
+    whole = b"".join(chain_rows({"step": step} for step in range(kept)))
     path.write_bytes(whole + b'{"step":99,"lo')
     with Journal(path) as journal:
         assert journal.offset == len(whole)
@@ -89,19 +99,20 @@ def test_torn_last_line_is_cut_on_opening(tmp_path: Path, kept: int) -> None:
 
 def test_torn_line_longer_than_the_buffer_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b"{}\n" + b"x" * (3 << 20))
+    (line,) = chain_rows([{"step": 1}])
+    path.write_bytes(line + b"x" * (3 << 20))
     with Journal(path) as journal:
-        assert journal.offset == 3
+        assert journal.offset == len(line)
 
 
 def test_wrong_offsets_are_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "metrics.jsonl") as journal:
         journal.append([{"step": 1}, {"step": 2}])
-        with pytest.raises(ValueError, match=r"metrics\.jsonl has 22 bytes, the saved state knows"):
-            journal.truncate(23)
-        with pytest.raises(ValueError, match="no line that ends at byte 10"):
-            journal.truncate(10)
-        journal.truncate(11)
+        with pytest.raises(ValueError, match=r"metrics\.jsonl has 108 bytes, the saved state"):
+            journal.truncate(109)
+        with pytest.raises(ValueError, match="no line that ends at byte 53"):
+            journal.truncate(53)
+        journal.truncate(54)
         journal.truncate(0)
         assert journal.offset == 0
 
@@ -181,6 +192,67 @@ def test_readers_see_what_was_flushed(tmp_path: Path) -> None:
         assert read_rollouts(path, 0, 9) == []
         log.flush()
         assert len(read_rollouts(path, 0, 9)) == 1
+
+
+def test_every_flipped_bit_of_a_journal_is_named_or_leaves_a_torn_line(tmp_path: Path) -> None:
+    whole = b"".join(chain_rows({"step": step, "text": "ö"} for step in range(3)))
+    path, size = tmp_path / "metrics.jsonl", len(whole) // 3
+    for offset in range(len(whole)):
+        path.write_bytes(whole)
+        flipped(path, offset)
+        with pytest.raises(DamageError, match=rf"metrics\.jsonl: line {offset // size + 1} "):
+            read_whole(path)
+        with Journal(path) as journal:
+            assert journal.intact == offset // size * size
+            if offset == len(whole) - 1:
+                assert journal.offset == journal.intact
+                continue
+            with pytest.raises(DamageError, match=r"metrics\.jsonl: line . \(from byte \d+\)"):
+                journal.append([{"step": 3, "text": "ö"}])
+            with pytest.raises(DamageError, match="--fresh"):
+                journal.truncate(journal.intact + size)
+
+
+@pytest.mark.parametrize("changed", [[0, 2, 1], [0, 1, 1, 2], [0, 2], [1, 2]])
+def test_lines_that_are_moved_repeated_or_lost_are_damage(
+    tmp_path: Path, changed: list[int]
+) -> None:
+    lines = list(chain_rows({"step": step} for step in range(3)))
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b"".join(lines[number] for number in changed))
+    with pytest.raises(DamageError):
+        list(read_chained(path))
+
+
+def test_a_journal_cut_back_before_its_damage_goes_on_as_if_nothing_had_been(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "grpo-rank0.jsonl"
+    with RolloutLog(path) as log:
+        log.append_rollouts(rollout(number) for number in range(8))
+    whole, index = path.read_bytes(), index_path(path).read_bytes()
+    flipped(path, line_ends(path)[4] + 30)
+    with RolloutLog(path) as log:
+        assert log.intact == line_ends(path)[4]
+        log.truncate(line_ends(path)[3])
+        log.append_rollouts(rollout(number) for number in range(4, 8))
+    assert path.read_bytes() == whole
+    assert index_path(path).read_bytes() == index
+
+
+def test_a_page_with_a_changed_line_is_refused_and_others_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "grpo-rank0.jsonl"
+    with RolloutLog(path) as log:
+        log.append_rollouts(rollout(number) for number in range(20))
+    flipped(path, line_ends(path)[6] + 30)
+    with pytest.raises(DamageError, match=r"grpo-rank0\.jsonl: line 8 "):
+        read_rollouts(path, 5, 5)
+    assert len(read_rollouts(path, 8, 100)) == 12
+    whole = index_path(path).read_bytes()
+    for offset in range(len(whole)):
+        flipped(index_path(path), offset)
+        assert [row["token_ids"][0] for row in read_rollouts(path, 10, 4)] == [10, 11, 12, 13]
+        index_path(path).write_bytes(whole)
 
 
 def damage_missing(index: Path) -> None:

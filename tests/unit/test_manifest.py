@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 import torch
 
+from datagen.whole_file import DamageError
 from orchestrator.config import RunConfig, config_data, config_hash, load_config
 from orchestrator.manifest import (
     RunManifest,
@@ -80,7 +81,10 @@ def test_a_manifest_is_written_whole_and_read_back(config: RunConfig, tmp_path: 
     assert path.name == "run_manifest.json"
     assert not list(tmp_path.glob("*.partial"))
     path.write_text(path.read_text()[:100])
-    with pytest.raises(ConfigError, match=r"run_manifest\.json is broken .*--fresh"):
+    with pytest.raises(DamageError, match=r"run_manifest\.json does not match its hash"):
+        read_manifest(tmp_path)
+    path.write_text('{"format": "clutch-run-v1"}')
+    with pytest.raises(ConfigError, match=r"run_manifest\.json is of an earlier version"):
         read_manifest(tmp_path)
 
 

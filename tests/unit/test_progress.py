@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from synthetic_run import write_run
 
-from orchestrator.closing import copy_evaluations
+from orchestrator.finished_run import copy_evaluations
 from orchestrator.progress import TURNING, Progress, key_values
 from tests.terminal import Terminal, terminal
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from datagen.dataset import read_split
 from datagen.formats.export import export_rows
-from datagen.manifest import dataset_hash, file_sha256, load_manifest
+from datagen.manifest import dataset_hash, file_sha256, load_manifest, write_record
 from datagen.registry.build import build_version
 from datagen.registry.config import BuildConfig
 from datagen.registry.keys import dataset_key
@@ -220,7 +220,7 @@ def swap_splits(folder):
         changed = shard.model_copy(update={"num_bytes": size, "sha256": sha256})
         splits[name] = split.model_copy(update={"shards": (changed,)})
     update = {"splits": splits, "dataset_hash": dataset_hash(manifest.config_hash, splits)}
-    (folder / "manifest.json").write_text(manifest.model_copy(update=update).model_dump_json())
+    write_record(folder / "manifest.json", manifest.model_copy(update=update))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import pytest
 from synthetic_run import HELD_OUT, LABELS, write_run
 
+from datagen.whole_file import seal_json
 from orchestrator.comparison import compare, headline_pair
 from orchestrator.evaluations import Completion, Evaluation, Item, read_evaluations
 from orchestrator.result import build_result, evaluation_result, write_result
@@ -33,7 +34,7 @@ def item(name, greedy, samples=(), split="test"):
 
 def test_result_has_the_promised_shape(run):
     result = write_result(run, {"wall_s": 300.0, "cpu_s": 400.0, "peak_bytes": 2_000_000_000})
-    assert json.loads((run / "result.json").read_text()) == result
+    assert (run / "result.json").read_text() == seal_json(result)
     assert list(result["checkpoints"]) == ["base", "sft", "grpo"]
     for measured in result["checkpoints"].values():
         assert list(measured) == ["greedy", "pass@1", "pass@8"]

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 
+from datagen.whole_file import seal_json
 from orchestrator.config import MlflowConfig, RunConfig, load_config
 from orchestrator.manifest import build_manifest, write_manifest
 from orchestrator.run_files import lock_file
@@ -122,7 +123,8 @@ def test_a_run_deleted_in_the_store_is_made_anew(storage: Path) -> None:
     second = opened(storage)
     assert second.run_id != first.run_id
     state = storage / "small" / "mlflow.json"
-    state.write_text(state.read_text().replace(second.run_id, "0" * 32))
+    known = json.loads(state.read_text())
+    state.write_text(seal_json(known | {"run_id": "0" * 32}))
     third = opened(storage)
     assert third.run_id not in (first.run_id, second.run_id)
 

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from trainers.config import HfModelConfig, resolve_checkpoint
+from trainers.folders import verify_model
 from trainers.models.sources import adapter_problem, local_folder, template_choice_problem
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -80,8 +81,12 @@ def quiet_transformers() -> Iterator[None]:
 
 def _locate(path: str) -> str:
     """Return an absolute local folder, or the name unchanged where it can be one of the Hub."""
-    folder = local_folder(path)
-    return path if folder is None else str(resolve_checkpoint(folder).resolve())
+    local = local_folder(path)
+    if local is None:
+        return path
+    folder = resolve_checkpoint(local).resolve()
+    verify_model(folder)
+    return str(folder)
 
 
 def _refuse_missing(config: HfModelConfig, loading: dict[str, Any]) -> None:
