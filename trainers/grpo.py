@@ -52,8 +52,10 @@ class Grpo:
     def __init__(
         self, config: GrpoConfig, policy: Policy, engine: Engine, reference: Engine | None,
         problems: Sequence[Problem], run: Run, name: str, records: StageRecords,
-        validation: Validation | None,
+        validation: Validation | None, first_step: int = 0,
     ) -> None:  # fmt: skip
+        """`first_step` counts the steps of earlier GRPO stages: the key of the noise goes on."""
+        self.first_step = first_step
         self.config, self.policy, self.engine, self.reference = config, policy, engine, reference
         self.run, self.records, self.validation = run, records, validation
         self.cursor = 0
@@ -185,8 +187,9 @@ class Grpo:
         problems = [self.problems[visit.problem] for visit in mine]
         prompts = [self.prompts[visit.problem] for visit in mine]
         noise = uniforms(
-            self.run.seed, step, [p.id for p in problems], config.num_generations,
-            config.max_completion_length, [visit.first_sample for visit in mine],
+            self.run.seed, self.first_step + step, [p.id for p in problems],
+            config.num_generations, config.max_completion_length,
+            [visit.first_sample for visit in mine],
         )  # fmt: skip
         sampled = self.engine.generate(prompts, noise, self.sampling) if prompts else []
         times.add("generate_s", time.perf_counter() - started)

@@ -95,7 +95,11 @@ def _algorithm(
     if isinstance(stage, SftConfig):
         return Sft(stage, policy, engine, problems, run, name, validation)
     reference = _reference(course, stage, run, before)
-    return Grpo(stage, policy, engine, reference, problems, run, name, records, validation)
+    before_it = course.stages[: [stage_name(s) for s in course.stages].index(name)]
+    first_step = sum(s.max_steps for s in before_it if isinstance(s, GrpoConfig))
+    return Grpo(
+        stage, policy, engine, reference, problems, run, name, records, validation, first_step
+    )
 
 
 def _reference(course: Course, stage: GrpoConfig, run: Run, before: str) -> Engine | None:

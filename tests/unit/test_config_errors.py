@@ -31,6 +31,11 @@ def mistake(tmp_path: Path, text: str) -> str:
 
 
 REPLACED = [
+    (
+        "{type: tiny, hidden_size: 48, max_position_embeddings: 320}",
+        "{type: hf, path: x, dtype: float16}",
+        '2:35 model.dtype is "float16": use float32 or bfloat16',
+    ),
     ("learning_rate: 1e-3", "lerning_rate: 1e-3", '13:5 unknown key "lerning_rate", did you mean'),
     ("max_steps: 10", "max_stps: 10", '12:5 unknown key "max_stps", did you mean "max_steps"?'),
     ("name: small", "nme: small", '1:1 unknown key "nme", did you mean "name"?'),

@@ -189,6 +189,25 @@ def test_every_way_of_sampling_resumes_exactly(
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
 
 
+def test_a_second_stage_of_grpo_samples_with_noise_of_its_own(
+    dataset: Path, tmp_path: Path
+) -> None:
+    """Both stages visit all problems in each step, on weights that next to never change."""
+    stage = {**GRPO, "learning_rate": 1e-12, "generation_batch_size": 160, "eval_steps": None}
+    stages = [{**stage, "name": name, "max_steps": 1} for name in ("first", "second")]
+    go(course(dataset, *stages), tmp_path)
+    sampled = [
+        {
+            (row["problem_id"], row["sample"]): row["token_ids"]
+            for row in read_rollouts(path, 0, 999)
+        }
+        for path in sorted((tmp_path / "rollouts").glob("*.jsonl"))
+    ]
+    assert sampled[0].keys() == sampled[1].keys() and len(sampled[0]) == 160
+    same = sum(sampled[0][key] == sampled[1][key] for key in sampled[0])
+    assert same < 16
+
+
 def test_float32_masters_of_bfloat16_weights_resume_exactly(dataset: Path, tmp_path: Path) -> None:
     save_small_model("qwen3", tmp_path / "model", max_position_embeddings=192)
     model = HfModelConfig(type="hf", path=str(tmp_path / "model"), dtype="bfloat16")
