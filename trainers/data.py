@@ -266,8 +266,8 @@ def _as_chat(tokenizer: PreTrainedTokenizerBase, problem: Problem, today: date |
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise ValueError(
             f"problem {problem.id}: the chat template of {tokenizer.name_or_path} refuses the "
-            f"prompt as a user's message ({reason}): set model.chat_template to false, or mend "
-            "chat_template in tokenizer_config.json"
+            f"prompt as a user's message ({reason}): set model.chat_template to false "
+            "(--no-chat-template), or mend the template"
         ) from error
 
 

@@ -233,6 +233,14 @@ def made(architecture: str, **shape: int) -> PreTrainedModel:
     return model
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("bf16", [False, True])
+def test_the_fast_engine_serves_its_families_in_both_types(family: str, bf16: bool) -> None:
+    model = decided_model(family)
+    assert isinstance(make_engine(model, bf16), FastEngine)
+    assert isinstance(make_engine(model.to(torch.bfloat16)), FastEngine)
+
+
 WITHOUT_CACHE = {
     "mamba": {"hidden_size": 16, "state_size": 4, "num_hidden_layers": 1},
     "openai-gpt": {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64},
@@ -260,6 +268,10 @@ def test_models_whose_cache_does_not_serve_read_rows_anew(architecture: str) -> 
 def test_a_model_that_sees_what_follows_is_refused_with_the_gap() -> None:
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     told = r"\(bert\) cannot be trained: .* differ by 0\.\d+ nats a token on the plain engine with"
+    model = made("bert", intermediate_size=16, **shape)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3.0)
     with pytest.raises(ValueError, match=told) as caught:
-        make_engine(made("bert", intermediate_size=16, **shape))
+        make_engine(model)
     assert "\n" not in str(caught.value)

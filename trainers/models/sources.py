@@ -96,7 +96,7 @@ def template_choice_problem(path: str, names: Collection[str]) -> str:
     return (
         f"model.path {path!r}: tokenizer_config.json has {len(names)} chat templates "
         f"({', '.join(sorted(names))}) and none is called default: call one of them so, or set "
-        "model.chat_template to false"
+        "model.chat_template to false (--no-chat-template)"
     )
 
 
