@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App, CycloptsError, Parameter
 
 from orchestrator.failures import PLAIN_FAILURES, is_user_mistake
+from orchestrator.shown_text import visible
 from orchestrator.storage.redaction import hide_environment, redact
 from orchestrator.yaml_source import ConfigError
 
@@ -121,7 +122,7 @@ def _tell(error: Exception, code: int, debug: bool) -> int:
         message = "\n".join(lines) or type(error).__name__
         # A config's mistake begins with file:line:column, which editors and terminals open.
         prefix = "" if isinstance(error, ConfigError) else "clutch: "
-        print(redact(f"{prefix}{message}"), file=sys.stderr)
+        print(visible(redact(f"{prefix}{message}")), file=sys.stderr)
     return code
 
 

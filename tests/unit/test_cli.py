@@ -128,6 +128,7 @@ def test_light_commands_import_neither_torch_nor_ray(arguments: list[str], tmp_p
         (["datagen", "sat", "--out", "d", "--n", "4", "--m", "9", "--m", "8"], "2 --m for 1 --n"),
         (["datagen", "sat", "--out", "d", "--from-dimacs", "nope.cnf"], "no file or folder at"),
         (["datagen", "sat", "--out", "d", "--from-dimacs", "README.md", "--n", "3"], "--n cannot"),
+        (["datagen", "sat", "--out", "d", "--from-dimacs", "\x1b[2J"], "or folder at ⟨U+001B⟩[2J"),
     ],
 )
 def test_a_users_mistake_ends_with_2(arguments: list[str], message: str) -> None:
