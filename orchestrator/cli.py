@@ -1,22 +1,30 @@
 """The command `clutch`: reads its arguments, loads the one command asked for, and ends honestly.
 
-Exit codes: 0; 2 for a user's mistake (one or two lines); 130 on Ctrl-C; 1 for anything else.
+Exit codes: 0; 2 for a user's mistake; 130 on Ctrl-C and 143 on SIGTERM; 1 for anything else.
 Commands are loaded by name, so that `clutch --help` imports neither torch nor Ray.
 """
 
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
 
 from cyclopts import App, CycloptsError, Parameter
 
-from orchestrator.failures import PLAIN_FAILURES, is_user_mistake
+from orchestrator.failures import PLAIN_FAILURES, RunRefused, Terminated, is_user_mistake
 from orchestrator.shown_text import visible
 from orchestrator.storage.redaction import hide_environment, redact
 from orchestrator.yaml_source import ConfigError
+
+ONE_REQUEST_S = 0.5
+"""Within so many seconds signals are one request: `timeout` signals a process and its group."""
+SHOW_CURSOR = "\x1b[?25h"
 
 
 def _version() -> str:
@@ -75,8 +83,43 @@ app.command(
 )
 
 
+@dataclass
+class StopHandler:
+    """Handles SIGINT and SIGTERM: the first stops the command in order, a second ends it at once.
+
+    At once means without cleaning up, as SIGKILL does, so that no traceback is shown and nothing
+    is waited for.
+    """
+
+    asked: float | None = None
+
+    def install(self) -> None:
+        """Handle both signals, unless this process was started with one of them ignored."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise for the first signal; end the process and all that it started for a later one."""
+        now = time.monotonic()
+        if self.asked is None:
+            self.asked = now
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        if now - self.asked < ONE_REQUEST_S:
+            return
+        import psutil
+
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+        cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
+        os.write(2, f"{cursor}ended at once\n".encode())
+        os._exit(128 + number)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and leave with its exit code."""
+    StopHandler().install()
     sys.exit(run_command(list(sys.argv[1:] if argv is None else argv)))
 
 
@@ -91,11 +134,12 @@ def run_command(tokens: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
         return _tell(error, 2, debug)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         goes_on = tokens[0] == "run" or tokens[:2] == ["datagen", "grpo"]
         hint = ": the same command goes on from the last saved state" if goes_on else ""
-        print(f"interrupted{hint}", file=sys.stderr)
-        return 128 + signal.SIGINT
+        terminated = isinstance(stop, Terminated)
+        print(f"{'terminated' if terminated else 'interrupted'}{hint}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -118,7 +162,9 @@ def _tell(error: Exception, code: int, debug: bool) -> int:
     if debug:
         _show_traceback(error)
     else:
-        lines = [line for line in str(error).splitlines() if line.strip()][:2]
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        if not isinstance(error, ConfigError | RunRefused):  # all of whose mistakes are listed
+            lines = lines[:2]
         message = "\n".join(lines) or type(error).__name__
         # A config's mistake begins with file:line:column, which editors and terminals open.
         prefix = "" if isinstance(error, ConfigError) else "clutch: "

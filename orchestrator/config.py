@@ -10,6 +10,7 @@ No Ray and no torch is imported here, so that a mistake is answered at once.
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -32,6 +33,7 @@ from orchestrator.prompt_checks import tiny_mistakes
 from orchestrator.yaml_source import DataPath, Document, apply_overrides, load_yaml, to_yaml
 from reward_fns.registry import REWARDS, choose_rewards
 from trainers.config import (
+    STAGE_NAME,
     EvaluationConfig,
     GrpoConfig,
     ModelConfig,
@@ -43,7 +45,18 @@ from trainers.config import (
     stage_name,
 )
 
+DatasetName = Annotated[str, Field(pattern=STAGE_NAME)]
+"""It is the name of a folder, too."""
+Inconsistency = tuple[DataPath, str]
 Checked = TypeVar("Checked", bound=BaseModel)
+NO_RESULT_DEPENDS_ON: dict[str, Any] = {
+    "storage": True,
+    "tracking": True,
+    "resources": {"max_failures": True, "start_timeout_s": True},
+    "sandbox": {"num_servers": True},
+    "stages": {"__all__": {"logging_steps", "save_steps", "save_total_limit"}},
+}
+"""Where a run lies, what it waits for and how often it is written down: not what it is."""
 LARGEST_EXACT = 2**53 - 1  # canonical JSON (RFC 8785) holds no larger whole number
 
 
@@ -94,7 +107,7 @@ class RunConfig(Strict):
     """Folder in which the run's own folder is made; `~` is the home folder, as in all paths."""
     model: ModelConfig = TinyModelConfig()
     """The model that the first stage starts from."""
-    datasets: dict[str, DatasetConfig] = Field(min_length=1)
+    datasets: dict[DatasetName, DatasetConfig] = Field(min_length=1)
     """Datasets by name, each made or found before the first stage."""
     stages: list[StageConfig] = Field(min_length=1)
     """Stages of training in order; each starts from the checkpoint of the one before."""
@@ -116,29 +129,36 @@ class RunConfig(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":
-        self._check_storage()
-        self._check_stage_names()
-        self._check_datasets()
-        self._check_rewards()
-        self._check_context()
-        self._check_prompts()
-        self._check_shares()
+        """Refuse combinations of values, each mistake with the path of the one to change."""
+        mistakes = [
+            *self._check_storage(),
+            *self._check_stage_names(),
+            *self._check_datasets(),
+            *self._check_rewards(),
+            *self._check_context(),
+            *self._check_prompts(),
+            *self._check_shares(),
+        ]
+        if mistakes:
+            raise PydanticCustomError("inconsistent", "{mistakes}", {"mistakes": mistakes})
         return self
 
-    def _check_storage(self) -> None:
+    def _check_storage(self) -> Iterator[Inconsistency]:
         if "://" in self.storage:
-            _refuse(("storage",), f'storage is "{self.storage}": use a local folder')
+            yield ("storage",), f'storage is "{self.storage}": use a local folder'
 
-    def _check_stage_names(self) -> None:
+    def _check_stage_names(self) -> Iterator[Inconsistency]:
         counts = Counter(map(stage_name, self.stages))
-        for index, stage in reversed(list(enumerate(self.stages))):
+        seen = set()
+        for index, stage in enumerate(self.stages):
             name, at = stage_name(stage), ("stages", index, "name")
-            if counts[name] > 1:
-                _refuse(at, f'{counts[name]} stages are called "{name}": set name')
+            if name in seen:
+                yield at, f'{counts[name]} stages are called "{name}": set name'
             if name == "base":
-                _refuse(at, 'a stage cannot be called "base": rename it')
+                yield at, 'a stage cannot be called "base": rename it'
+            seen.add(name)
 
-    def _check_datasets(self) -> None:
+    def _check_datasets(self) -> Iterator[Inconsistency]:
         wanted: list[tuple[DataPath, str, DataPath, str]] = []
         for index, stage in enumerate(self.stages):
             at = ("stages", index)
@@ -152,16 +172,15 @@ class RunConfig(Strict):
         for path, dataset, split_path, split in wanted:
             if dataset not in self.datasets:
                 names = ", ".join(self.datasets)
-                _refuse(path, f'no dataset is called "{dataset}": datasets has {names}')
+                yield path, f'no dataset is called "{dataset}": datasets has {names}'
+                continue
             splits = _split_names(self.datasets[dataset])
             if splits and split not in splits:
                 known = ", ".join(splits)
                 use = " for eval_split" if split_path[-1] == "eval_split" else ""
-                _refuse(
-                    split_path, f'dataset {dataset} has no split "{split}"{use}: it has {known}'
-                )
+                yield split_path, f'dataset {dataset} has no split "{split}"{use}: it has {known}'
 
-    def _check_rewards(self) -> None:
+    def _check_rewards(self) -> Iterator[Inconsistency]:
         at, own = ("evaluation", "reward_funcs"), self.evaluation.reward_funcs or ()
         named: list[tuple[DataPath, tuple[str, ...], str]] = [(at, own, self.evaluation.dataset)]
         for index, stage in enumerate(self.stages):
@@ -171,15 +190,17 @@ class RunConfig(Strict):
             if stage.eval_steps is not None:
                 named.append((at, own, stage.dataset))
         for path, names, dataset in named:
-            for i, name in enumerate(names):
-                if name not in REWARDS:
-                    _refuse((*path, i), f'no reward is called "{name}": use {", ".join(REWARDS)}')
+            unknown = [i for i, name in enumerate(names) if name not in REWARDS]
+            for i in unknown:
+                yield (*path, i), f'no reward is called "{names[i]}": use {", ".join(REWARDS)}'
+            if unknown or dataset not in self.datasets:
+                continue
             try:
                 choose_rewards(names or None, _tasks(self.datasets[dataset]))
             except ValueError as error:
-                _refuse(path, str(error))
+                yield path, str(error)
 
-    def _check_context(self) -> None:
+    def _check_context(self) -> Iterator[Inconsistency]:
         if not isinstance(self.model, TinyModelConfig):
             return  # only the model's own files know
         context = self.model.max_position_embeddings
@@ -191,20 +212,17 @@ class RunConfig(Strict):
                 lengths.append((("stages", index), *own))
         for path, longest, prompt in lengths:
             if longest + (prompt or 1) > context:
-                _refuse(
+                yield (
                     (*path, "max_completion_length"),
                     f"max_completion_length {longest} and a prompt of {prompt or 1} do not fit "
                     f"model.max_position_embeddings {context}: lower it or raise that",
                 )
 
-    def _check_prompts(self) -> None:
+    def _check_prompts(self) -> Iterator[Inconsistency]:
         if isinstance(self.model, TinyModelConfig):
-            for path, message in tiny_mistakes(
-                self.model, self.datasets, self.stages, self.evaluation
-            ):
-                _refuse(path, message)
+            yield from tiny_mistakes(self.model, self.datasets, self.stages, self.evaluation)
 
-    def _check_shares(self) -> None:
+    def _check_shares(self) -> Iterator[Inconsistency]:
         workers = max(1, self.resources.num_workers)
         for index, stage in enumerate(self.stages):
             if not isinstance(stage, GrpoConfig):
@@ -213,7 +231,7 @@ class RunConfig(Strict):
             prompts = stage.generation_batch_size // stage.num_generations
             if prompts % (workers * steps):
                 cut = f" in each of {steps} steps_per_generation" if steps > 1 else ""
-                _refuse(
+                yield (
                     ("stages", index, "generation_batch_size"),
                     f"generation_batch_size {stage.generation_batch_size} holds {prompts} prompts, "
                     f"which {workers} workers cannot share{cut}: use a multiple of "
@@ -237,11 +255,6 @@ def _tasks(dataset: DatasetConfig) -> tuple[str, ...]:
     return ("sat",) if isinstance(dataset, SatConfig | DimacsConfig) else ()
 
 
-def _refuse(path: DataPath, message: str) -> None:
-    """Refuse a combination of values, naming the one to change by its path."""
-    raise PydanticCustomError("inconsistent", "{message}", {"message": message, "path": list(path)})
-
-
 def run_folder(config: RunConfig) -> Path:
     """Folder of the run: its storage folder and its name."""
     return Path(config.storage) / config.name
@@ -253,9 +266,14 @@ def config_data(config: BaseModel) -> dict[str, Any]:
     return data
 
 
-def config_hash(config: BaseModel) -> str:
-    """sha256 of the config's canonical JSON (RFC 8785), as hex digits."""
-    return hashlib.sha256(rfc8785.dumps(config_data(config))).hexdigest()
+def config_identity(config: RunConfig) -> dict[str, Any]:
+    """All of a config that a result can depend on, as plain data."""
+    return config.model_dump(mode="json", exclude=NO_RESULT_DEPENDS_ON)
+
+
+def config_hash(config: RunConfig) -> str:
+    """sha256 of the canonical JSON (RFC 8785) of a config's identity, as hex digits."""
+    return hashlib.sha256(rfc8785.dumps(config_identity(config))).hexdigest()
 
 
 @dataclass(frozen=True)

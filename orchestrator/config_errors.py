@@ -32,18 +32,14 @@ class Found:
 
 
 def config_error(error: ValidationError, model: type[BaseModel], document: Document) -> ConfigError:
-    """The mistakes of one document as a ConfigError: the first in full, the places of the rest."""
+    """The mistakes of one document as a ConfigError: one a line, in their order in the file."""
     errors = [details for details in error.errors(include_url=False) if not _is_echo(details)]
     found = [_walk(details, model) for details in errors]
-    unique = dict.fromkeys(_mistake(one, document) for one in _meant(found))
+    unique = dict.fromkeys(m for one in _meant(found) for m in _mistakes(one, document))
     meant = {text.split('did you mean "')[-1][:-2] for _, text in unique}
     kept = [m for m in unique if m[1].split('missing key "')[-1][:-1] not in meant]
     ordered = sorted(kept, key=lambda m: (m[0].line, m[0].column))
-    lines = [f"{place} {text}" for place, text in ordered]
-    if len(lines) < 2:
-        return ConfigError(lines[0])
-    more = ", ".join(str(place).rstrip(":") for place, _ in ordered[1:6])
-    return ConfigError(f"{lines[0]}\n({len(lines) - 1} more: {more})")
+    return ConfigError("\n".join(f"{place} {text}" for place, text in ordered))
 
 
 def _is_echo(details: ErrorDetails) -> bool:
@@ -52,13 +48,21 @@ def _is_echo(details: ErrorDetails) -> bool:
     return details["type"] == "too_short" and len(details["input"]) >= int(least or 0)
 
 
+def _mistakes(found: Found, document: Document) -> list[Mistake]:
+    """Place and text of one of pydantic's errors, or of all that our check of a whole found."""
+    if found.details["type"] != "inconsistent":
+        return [_mistake(found, document)]
+    each = found.details["ctx"]["mistakes"]
+    return [(document.place((*found.path, *path)), text) for path, text in each]
+
+
 def _mistake(found: Found, document: Document) -> Mistake:
-    """Place and text of one mistake."""
     details, path, owner = found.details, found.path, found.owner
     ctx = details.get("ctx", {})
     kind = details["type"]
-    if kind == "inconsistent":
-        return document.place((*path, *ctx["path"])), str(ctx["message"])
+    if details["loc"][-1:] == ("[key]",):
+        told = f'{_dotted(path[:-1])}the name "{path[-1]}" {_allowed(details)}'
+        return document.place(path, of_key=True), told
     if kind == "extra_forbidden":
         return document.place(path, of_key=True), _unknown_key(str(path[-1]), owner)
     if kind == "missing":

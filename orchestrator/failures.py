@@ -4,6 +4,14 @@ OUR_PACKAGES = ("orchestrator", "trainers", "datagen", "reward_fns")
 USER_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which schedulers send, and Ray where a job is stopped: treated as Ctrl-C."""
+
+
+class RunRefused(ValueError):
+    """All that is wrong with a run before it starts, one mistake a line."""
+
+
 class TrainingFailed(RuntimeError):
     """Training ended without its checkpoints; the message says why."""
 

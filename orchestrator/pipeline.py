@@ -22,19 +22,26 @@ from datagen.dataset import build_dataset, dataset_folder, verify_dataset
 from datagen.manifest import MANIFEST
 from datagen.whole_file import DamageError
 from orchestrator.closing import close_run, print_ending
-from orchestrator.config import RunConfig, config_data, config_hash, run_folder
+from orchestrator.config import (
+    RunConfig,
+    config_data,
+    config_hash,
+    config_identity,
+    load_config,
+    run_folder,
+)
 from orchestrator.finished_run import settle_changes
 from orchestrator.generation.large import generate_dataset
 from orchestrator.generation.size import is_large
 from orchestrator.manifest import build_manifest, hash_checkpoint, read_manifest, write_manifest
 from orchestrator.plan import PlanItem
+from orchestrator.preflight import refuse_mistakes
 from orchestrator.progress import Progress
-from orchestrator.prompt_checks import model_mistakes
 from orchestrator.ray_session import ray_session
 from orchestrator.reply_journal import journal_beside
-from orchestrator.responder import check_api_key, open_responder
+from orchestrator.responder import open_responder
 from orchestrator.run_files import CONFIG_NAME, lock_file
-from orchestrator.tracking import IN_A_JOB, DatasetUse, Tracker, open_tracker
+from orchestrator.tracking import IN_A_JOB, DatasetUse, Tracker, flatten, open_tracker
 from orchestrator.train import launch_training
 from orchestrator.usage import UsageMonitor
 from orchestrator.watch import TrainingWatch
@@ -42,9 +49,10 @@ from orchestrator.yaml_source import to_yaml
 from trainers.config import HfModelConfig, stage_name
 from trainers.course import BASE, Course, damaged, is_evaluated, is_finished
 from trainers.folders import write_text
-from trainers.models.sources import model_problems
 
 HASH_NAME = "config.sha256"
+MOST_CHANGES = 6
+NOT_SET = "not set"
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,8 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
     Raises ValueError if the folder holds a run of another config, or one that is running.
     """
     paths = RunPaths(config, run_folder(config).resolve())
-    with progress.waiting("the model's files to be checked"):
-        _refuse_unfit_model(config)
-    _refuse_missing_key(paths, fresh)
+    with progress.waiting("the checks before the run"):
+        _refuse_mistakes(paths, fresh)
     if IN_A_JOB in os.environ and not Path(config.storage).is_absolute():
         progress.note(
             f"storage {config.storage} lies in the job's temporary folder {Path.cwd()}: set an "
@@ -107,43 +114,38 @@ def run_pipeline(config: RunConfig, *, fresh: bool, verbose: bool, progress: Pro
             hashes = _make_datasets(paths, verbose, progress)
             _describe(paths, hashes)
             tracker = _open_tracker(paths, hashes, progress)
-            try:
+            with _told_to(tracker):
                 if not paths.is_trained:
                     _train(paths, tracker, verbose, progress)
                     _describe(paths, hashes)
-            except BaseException as error:
-                stopped = isinstance(error, KeyboardInterrupt)
-                tracker.finish("KILLED" if stopped else "FAILED")
-                raise
-        with progress.waiting("the report"):
+        with _told_to(tracker), progress.waiting("the report"):
             result = close_run(paths.folder, usage.totals(), tracker)
     progress.close()  # what is printed within the display is erased with it
     print_ending(paths.folder, result, paths.checkpoints[-1], tracker.ui_line)
     return paths.folder
 
 
-def _refuse_unfit_model(config: RunConfig) -> None:
-    """Refuse a model that cannot be loaded, or cannot read its prompts, before anything is made."""
-    model = config.model
-    if not isinstance(model, HfModelConfig):
-        return  # checked with the config
-    fit = model_mistakes(model, config.datasets, config.stages, config.evaluation)
-    if problems := [*model_problems(model), *fit]:
-        raise ValueError("\n".join(problems))
+@contextmanager
+def _told_to(tracker: Tracker) -> Iterator[None]:
+    """Tell the tracker of a run that was stopped or failed."""
+    try:
+        yield
+    except BaseException as error:
+        tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
 
 
-def _refuse_missing_key(paths: RunPaths, fresh: bool) -> None:
-    """Refuse a dataset that needs a language model without its key, before anything is made."""
-    for name, config in paths.config.datasets.items():
-        if fresh or not (paths.dataset(name) / MANIFEST).is_file():
-            check_api_key(config)
+def _refuse_mistakes(paths: RunPaths, fresh: bool) -> None:
+    """Refuse before anything is made what the steps that are left cannot do."""
+    names = paths.config.datasets
+    to_make = [n for n in names if fresh or not (paths.dataset(n) / MANIFEST).is_file()]
+    refuse_mistakes(paths.config, to_make=to_make, trains=fresh or not paths.is_trained)
 
 
 def plan_run(config: RunConfig, *, fresh: bool) -> list[PlanItem]:
     """Say what `run_pipeline` would do with each step, and why; touches nothing."""
     paths = RunPaths(config, run_folder(config).resolve())
-    _refuse_unfit_model(config)
-    _refuse_missing_key(paths, fresh)
+    _refuse_mistakes(paths, fresh)
     if not fresh:
         _refuse_other_config(paths)
     items = [_plan_dataset(paths, name, fresh) for name in config.datasets]
@@ -223,11 +225,23 @@ def _refuse_other_config(paths: RunPaths) -> None:
         same = earlier.config_hash == mine
     else:
         same = not saved.is_file() or saved.read_bytes().strip() == mine.encode()
-    if not same:
+    if same:
+        return
+    changes = _changes(load_config(paths.folder / CONFIG_NAME).config, paths.config)
+    if changes:
+        more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
         raise ValueError(
             f'name is "{paths.config.name}", and {paths.folder} holds a run of another config '
-            f"({CONFIG_NAME} there): give this run another name, or start over with --fresh"
+            f"({'; '.join(changes[:MOST_CHANGES])}{more}): give this run another name, or start "
+            "over with --fresh"
         )
+
+
+def _changes(saved: RunConfig, config: RunConfig) -> list[str]:
+    """Each key on which the result depends that has another value than the saved one, with both."""
+    there, here = flatten(config_identity(saved)), flatten(config_identity(config))
+    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    return [f"{k} is {there.get(k, NOT_SET)} there, {here.get(k, NOT_SET)} here" for k in keys]
 
 
 def _make_datasets(paths: RunPaths, verbose: bool, progress: Progress) -> dict[str, str]:

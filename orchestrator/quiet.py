@@ -7,7 +7,7 @@ What the user has set stays as it is.
 import logging
 import os
 import secrets
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 SETTINGS = {
@@ -22,9 +22,24 @@ SETTINGS = {
     # A tracking server that does not answer must not hold up a run for minutes.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    # SIGTERM is for our own handler, not for Ray's, which prints a stack trace and aborts.
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
     # Tokenizers are used before worker processes are forked.
     "TOKENIZERS_PARALLELISM": "false",
 }
+OWN_RAY_SETTINGS = {
+    "RAY_AUTH_MODE": "token",
+    # Makes Ray take 127.0.0.1 for this machine's address, and listen there only.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Figures of Ray itself, which it would serve without asking for the token.
+    "RAY_enable_metrics_collection": "0",
+    # Workers of this machine find the working directory: under `uv run` Ray would copy it.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Gloo and NCCL listen on the interfaces named here.
+    "GLOO_SOCKET_IFNAME": "lo",
+    "NCCL_SOCKET_IFNAME": "lo",
+}
+"""For a Ray of our own: no open door to other users of the machine, or to the network."""
 QUIET_SETTINGS = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
@@ -39,22 +54,32 @@ QUIET_LOGGERS = (
 
 
 def prepare_environment(
-    *, verbose: bool = False, environment: MutableMapping[str, str] | None = None
+    *,
+    verbose: bool = False,
+    in_worker: bool = False,
+    environment: MutableMapping[str, str] | None = None,
 ) -> None:
     """Set what is not set yet in the environment, and hush loggers unless `verbose`.
 
-    A Ray of our own gets a random token, so that its dashboard is no open door to other users of
-    the machine and nothing is written to ~/.ray; a cluster that is joined keeps its own mode.
+    A Ray of our own gets a random token, so that nothing is written to ~/.ray; a cluster that is
+    joined keeps its own mode. A worker of a Ray keeps the settings of that Ray.
     """
     env = os.environ if environment is None else environment
     for key, value in (SETTINGS if verbose else SETTINGS | QUIET_SETTINGS).items():
         env.setdefault(key, value)
-    if "RAY_AUTH_MODE" not in env and not env.get("RAY_ADDRESS"):
-        env["RAY_AUTH_MODE"] = "token"
-        if "RAY_AUTH_TOKEN_PATH" not in env:
+    if not in_worker and ray_address(env) is None:
+        if "RAY_AUTH_MODE" not in env and "RAY_AUTH_TOKEN_PATH" not in env:
             env.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        for key, value in OWN_RAY_SETTINGS.items():
+            env.setdefault(key, value)
     if not verbose:
         hush_loggers()
+
+
+def ray_address(environment: Mapping[str, str] | None = None) -> str | None:
+    """The address of the Ray to join; None where a run starts one of its own."""
+    address = (os.environ if environment is None else environment).get("RAY_ADDRESS", "").strip()
+    return None if address in ("", "local") else address
 
 
 def hush_loggers() -> None:

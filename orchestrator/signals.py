@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+STOPPING = {"what": "stopping: the workers save their state", "done": 0, "total": 0}
+"""What is shown from the moment that a run is asked to stop."""
+
 
 @dataclass(frozen=True)
 class Signals:

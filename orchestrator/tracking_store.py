@@ -71,13 +71,30 @@ def open_store(uri: str, storage: Path) -> MlflowClient:
     Raises ValueError if the store cannot be opened, within about ten seconds for one that does not
     answer.
     """
-    try:
+    with _opening(uri):
         check_reachable(uri)
         with _locked(storage):
             _make_sqlite(uri, storage)
             with _environment(FIRST_CONTACT):
                 client = MlflowClient(uri)
                 client.search_experiments(max_results=1)
+    return client
+
+
+def refuse_unreachable(uri: str) -> None:
+    """Raise ValueError for a store over the network that does not answer; makes nothing."""
+    with _opening(uri):
+        check_reachable(uri)
+        if uri.startswith("http"):
+            with _environment(FIRST_CONTACT):
+                MlflowClient(uri).search_experiments(max_results=1)
+
+
+@contextmanager
+def _opening(uri: str) -> Iterator[None]:
+    """Turn what goes wrong with a store into one line that names it."""
+    try:
+        yield
     except ImportError as error:
         package = DRIVERS.get(str(error.name), error.name)
         raise ValueError(
@@ -87,7 +104,6 @@ def open_store(uri: str, storage: Path) -> MlflowClient:
         raise ValueError(
             f'tracking.uri is "{shown(uri)}", which cannot be opened: {reason(error)}'
         ) from error
-    return client
 
 
 def check_reachable(uri: str) -> None:

@@ -4,24 +4,34 @@ Workers report to Ray once per logging interval: each report waits for a poll of
 What the driver shows and tracks it reads from the run's folder, which all workers share.
 """
 
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+import ray
+import torch.distributed as dist
 from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.backend import Backend, BackendConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch.config import _TorchBackend
 
 from orchestrator.config import ResourcesConfig
-from orchestrator.failures import TrainingFailed
-from orchestrator.signals import Signals
+from orchestrator.failures import Terminated, TrainingFailed
+from orchestrator.quiet import ray_address
+from orchestrator.signals import STOPPING, Signals
 from trainers.course import Course
 
 WATCH_EVERY_S = 0.25
 COLLECTIVE_TIMEOUT_S = 900
 """After so long without its peers a worker gives up, and Ray starts the group again."""
+TERMINATION_GRACE_S = 20
+"""So long the workers have to save their state after SIGTERM: schedulers kill after 30 s."""
 
 
 def start_worker(config: dict[str, Any]) -> None:
@@ -38,9 +48,9 @@ def launch_training(
 ) -> None:  # fmt: skip
     """Run `course` on Ray Train; `watch` is called with the workers' progress while it runs.
 
-    Ctrl-C asks the workers to save their state and stop, then raises KeyboardInterrupt; a second
-    Ctrl-C does not wait for them. Raises ValueError for a user's mistake that the workers met,
-    TrainingFailed otherwise.
+    Ctrl-C and SIGTERM ask the workers to save their state and stop, and are raised again then, or
+    after TERMINATION_GRACE_S on SIGTERM. Raises ValueError for a user's mistake that the workers
+    met, TrainingFailed otherwise.
     """
     signals = Signals(folder)
     signals.clear()
@@ -48,20 +58,16 @@ def launch_training(
     outcome: list[BaseException | None] = []
     thread = threading.Thread(target=_fit, args=(trainer, outcome), daemon=True, name="ray-train")
     thread.start()
-    interrupted = False
-    while thread.is_alive():
-        try:
+    try:
+        while thread.is_alive():
             thread.join(WATCH_EVERY_S)
             watch(signals.read(signals.progress))
-        except KeyboardInterrupt:
-            if interrupted:
-                raise
-            interrupted = True
-            signals.write(signals.stop, {"time": time.time()})
-            watch({"what": "stopping: the workers save their state", "done": 0, "total": 0})
+    except KeyboardInterrupt as stop:
+        signals.write(signals.stop, {"time": time.time()})
+        watch(STOPPING)
+        thread.join(TERMINATION_GRACE_S if isinstance(stop, Terminated) else None)
+        raise
     watch(signals.read(signals.progress))
-    if interrupted:
-        raise KeyboardInterrupt
     _raise_error(signals, outcome[0] if outcome else None)
 
 
@@ -110,7 +116,55 @@ def _trainer(
             failure_config=FailureConfig(max_failures=resources.max_failures),
             worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(threads)}},
         ),
-        torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_S),
+        torch_config=_torch_config(resources),
+    )
+
+
+def _torch_config(resources: ResourcesConfig) -> TorchConfig:
+    """How workers find each other: on a Ray of our own without a port that others can reach."""
+    kind = TorchConfig if ray_address() else LoopbackTorchConfig
+    backend = "nccl" if resources.gpus_per_worker else "gloo"
+    return kind(backend=backend, timeout_s=COLLECTIVE_TIMEOUT_S)
+
+
+class LoopbackTorchConfig(TorchConfig):
+    """Workers of one machine meet in a file: torch's TCP store listens on all interfaces."""
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        """What sets the process group up."""
+        return _FileBackend
+
+
+class _FileBackend(_TorchBackend):
+    """Runs in the controller; the file is there as long as the workers are."""
+
+    folder: str | None = None
+
+    def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
+        self.folder = tempfile.mkdtemp(prefix="clutch-")
+        size, config = len(worker_group), backend_config.to_dict()
+        calls = [
+            worker_group.execute_single_async(rank, _join_group, self.folder, rank, size, config)
+            for rank in range(size)
+        ]
+        ray.get(calls)
+
+    def on_shutdown(self, worker_group: Any, backend_config: BackendConfig) -> None:
+        try:
+            super().on_shutdown(worker_group, backend_config)
+        finally:
+            if self.folder is not None:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _join_group(folder: str, rank: int, size: int, config: dict[str, Any]) -> None:
+    dist.init_process_group(
+        config["backend"],
+        init_method=f"file://{folder}/store",
+        rank=rank,
+        world_size=size,
+        timeout=timedelta(seconds=config["timeout_s"]),
     )
 
 

@@ -25,7 +25,7 @@ def train_worker(config: dict[str, Any]) -> None:
     signals = Signals(Path(config["folder"]))
     if signals.error.exists():
         return  # A worker said that training cannot go on: starting again would not help.
-    prepare_environment(verbose=config["verbose"])
+    prepare_environment(verbose=config["verbose"], in_worker=True)
     prepare_torch(config["threads"])
     prepare_sandbox(config["course"].sandbox, config["threads"])
     try:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from datagen.strict import UserPath
 
+STAGE_NAME = r"^[a-z][a-z0-9_-]{0,31}$"
+
 
 class Strict(BaseModel):
     """A frozen model that refuses keys it does not know, and numbers that are not finite."""
@@ -87,7 +89,7 @@ ModelConfig = Annotated[TinyModelConfig | HfModelConfig, Field(discriminator="ty
 class TrainingStage(Strict):
     """What SFT and GRPO have in common: data, optimizer, schedule, logging."""
 
-    name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    name: str | None = Field(None, pattern=STAGE_NAME)
     """Name of the stage and of its checkpoint; the type by default."""
     dataset: str
     """Which of the run's datasets to train on."""

@@ -6,6 +6,7 @@ and GRPO answer the same questions with the same dice.
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from trainers.engine.select import Engine, make_engine
 from trainers.folders import write_text
 from trainers.journal import chain_rows
 from trainers.models.load import Policy, load_folder
-from trainers.parallel import Workers
+from trainers.run import Run, StopRequested
 from trainers.runtime import any_device, prepare_torch
 
 Progress = Callable[[int, int], None]
@@ -33,11 +34,12 @@ def answer_problems(
     policy: Policy, engine: Engine, problems: Sequence[Problem], prompts: Sequence[list[int]],
     config: EvaluationConfig, seed: int, progress: Progress | None = None,
     first_samples: Sequence[int] | None = None,
+    stop_requested: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return one row for each problem: its greedy answer and its samples, scored with reasons.
 
     `first_samples` numbers the first answer of each, where `problems` are a share of more: problems
-    with equal ids count on.
+    with equal ids count on. Raises StopRequested between two batches where that is asked for.
     """
     first_samples = first_samples or _first_samples(problems, config)
     sampling = Sampling(
@@ -56,6 +58,8 @@ def answer_problems(
         rows += _rows(policy, rewards, batch, groups)
         if progress:
             progress(len(rows), len(problems))
+        if stop_requested():
+            raise StopRequested
     return rows
 
 
@@ -69,26 +73,31 @@ def encode_for_evaluation(
 
 def evaluate_policy(
     policy: Policy, engine: Engine, problems: Sequence[Problem], config: EvaluationConfig,
-    seed: int, workers: Workers, out: Path, progress: Progress | None = None,
+    run: Run, name: str,
 ) -> None:  # fmt: skip
-    """Answer `problems` on all workers and write the rows, in order, atomically to `out`.
+    """Answer `problems` on all workers and write the rows of checkpoint `name`, in order, at once.
 
-    Raises ValueError where a prompt does not fit the model's context, or no reward its task.
+    Raises ValueError where a prompt does not fit the model's context, or no reward its task, and
+    StopRequested.
     """
     choose_rewards(config.reward_funcs, {problem.task for problem in problems})
+    workers, out = run.workers, run.evaluation(name)
     # Every worker encodes every prompt, so that all of them meet a bad one.
     prompts = encode_for_evaluation(policy, problems, config)
-    mine = answer_problems(
-        policy,
-        engine,
-        workers.share(problems),
-        workers.share(prompts),
-        config,
-        seed,
-        _of_all(progress, workers, len(problems)) if progress else None,
-        workers.share(_first_samples(problems, config)),
-    )
-    shares = workers.gather(mine)
+
+    def progress(done: int, _: int) -> None:  # this worker's share as a share of all
+        done = min(len(problems), done * workers.world_size)
+        run.progress(f"evaluate {name}", done, len(problems))
+
+    mine: list[dict[str, Any]] | None = None
+    with suppress(StopRequested):  # all workers come to `gather`, so that none waits there
+        mine = answer_problems(
+            policy, engine, workers.share(problems), workers.share(prompts), config, run.seed,
+            progress, workers.share(_first_samples(problems, config)), run.stop_requested,
+        )  # fmt: skip
+    shares = [share for share in workers.gather(mine) if share is not None]
+    if len(shares) < workers.world_size:
+        raise StopRequested
     if workers.is_first:
         out.parent.mkdir(parents=True, exist_ok=True)
         rows = (
@@ -136,11 +145,6 @@ def _first_samples(problems: Sequence[Problem], config: EvaluationConfig) -> lis
 
 def _length(config: EvaluationConfig, max_completion_length: int) -> EvaluationConfig:
     return config.model_copy(update={"max_completion_length": max_completion_length})
-
-
-def _of_all(progress: Progress, workers: Workers, total: int) -> Progress:
-    """Show this worker's share as a share of all."""
-    return lambda done, _: progress(min(total, done * workers.world_size), total)
 
 
 def _rows(

@@ -74,7 +74,7 @@ class StageLoop:
                 for name, count in self.algorithm.counts.items():
                     self.means.add(name, count)
                 self.run.report(self.records.log(step, self.means, self.times))
-                stopping = any(self.run.workers.gather(self.run.stop_requested()))
+            stopping = stopping or self.run.workers.sum([self.run.stop_requested()])[0] > 0
             due = stopping or step - self.saved_step >= self.config.save_steps
             if due and not last and self.algorithm.between_batches(step):
                 self._save(step)

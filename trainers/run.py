@@ -33,7 +33,7 @@ class Run:
     progress: Progress
     """Called with what is being done, how much is done, and of how much (0: not known)."""
     stop_requested: Callable[[], bool]
-    """Whether the run is to save its state and stop; asked once per logging interval."""
+    """Whether the run is to save its state and stop; asked after each step and batch of answers."""
     note: Callable[[str], None] = warnings.warn
     """Called on the first worker with a line that the user should read."""
 

@@ -121,21 +121,13 @@ def _validation(
 
 
 def _evaluate(course: Course, run: Run, name: str) -> None:
-    out = run.evaluation(name)
     if run.workers.first(is_evaluated(run.folder, name)):
         return
     run.progress(f"{name}: model to load for evaluation", 0, 0)
     release_memory()
     policy = _load(course, run, name)
-    problems = evaluation_problems(course)
-
-    def progress(done: int, total: int) -> None:
-        run.progress(f"evaluate {name}", done, total)
-
-    evaluate_policy(
-        policy, _engine(course, policy, False), problems, course.evaluation, run.seed,
-        run.workers, out, progress,
-    )  # fmt: skip
+    engine, problems = _engine(course, policy, False), evaluation_problems(course)
+    evaluate_policy(policy, engine, problems, course.evaluation, run, name)
 
 
 def evaluation_problems(course: Course) -> list[Problem]:

@@ -148,11 +148,13 @@ def _sat_config(style: str, split: str, given: dict[str, Any]) -> SatConfig:
     return config_from(SatConfig, data, flags={"sizes": "n", "splits": "num"})
 
 
-def summary(out: Path, manifest: Manifest) -> str:
-    """Return what a dataset is, to print."""
+def summary(out: Path | str, manifest: Manifest) -> str:
+    """Return what a dataset is, to print, and what comes next where it is in a folder."""
     rows = ", ".join(f"{name} {split.num_rows:,} rows" for name, split in manifest.splits.items())
     lines = [f"{out}: {rows}; sha256 {manifest.dataset_hash}"]
     dropped = [f"{count:,} {reason}" for reason, count in manifest.dropped.items() if count]
     if dropped:
         lines.append(f"not used: {', '.join(dropped)}")
-    return "\n".join([*lines, f"next: clutch evaluate CHECKPOINT --data {out}"])
+    if isinstance(out, Path):
+        lines.append(f"next: clutch evaluate CHECKPOINT --data {out}")
+    return "\n".join(lines)

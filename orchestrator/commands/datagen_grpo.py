@@ -148,7 +148,7 @@ def grpo(
         lines = [told(counts, FORMATS)] if counts else []
         with progress.waiting("the upload"):
             lines += target.publish()
-    print(manifest.model_dump_json() if json else summary(target.folder, manifest))
+    print(manifest.model_dump_json() if json else summary(target.place, manifest))
     for line in lines:
         print(line, file=sys.stderr if json else sys.stdout)
 

@@ -26,6 +26,13 @@ class DatasetTarget:
     presign_hours: int | None = None
     delete_local: bool = False
 
+    @property
+    def place(self) -> Path | str:
+        """Where the dataset is: its folder, or the bucket's if that alone was kept."""
+        if self.bucket is None or self.folder.exists():
+            return self.folder
+        return self.bucket.uri
+
     def found(self, config_hash: str) -> list[str] | None:
         """Return lines about this very dataset if it is in the bucket, and nothing of it here."""
         if self.bucket is None or self.folder.exists() or not self.bucket.exists(MANIFEST):

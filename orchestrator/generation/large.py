@@ -17,6 +17,7 @@ from orchestrator.generation.certification import RayEach
 from orchestrator.generation.ray_run import RayRun
 from orchestrator.generation.steps import ShownSteps
 from orchestrator.progress import Progress
+from orchestrator.quiet import ray_address
 from orchestrator.ray_session import ray_session
 
 
@@ -78,7 +79,7 @@ def certify_dataset(
 @contextmanager
 def opened(workers: int | None, progress: Progress, verbose: bool) -> Iterator[ResourcesConfig]:
     """Open a Ray with so many workers, by default with all CPUs of machine or cluster."""
-    joins = bool(os.environ.get("RAY_ADDRESS"))
+    joins = ray_address() is not None
     own = workers or (1 if joins else len(os.sched_getaffinity(0)))
     with ray_session(ResourcesConfig(num_workers=own), verbose=verbose, progress=progress):
         if workers is None and joins:

@@ -23,12 +23,14 @@ TIMEOUT_S = 240.0
 class MarkedRun:
     """One session of a run. Every process that it starts inherits a mark in its environment."""
 
-    def __init__(self, *arguments: str | Path, command: Sequence[str] = ("run",)) -> None:
+    def __init__(
+        self, *arguments: str | Path, command: Sequence[str] = ("run",), **environment: str
+    ) -> None:
         self.mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator", *command, *map(str, arguments)],
             cwd=ROOT,
-            env=user_environment(**{MARK: self.mark}),
+            env=user_environment(**{MARK: self.mark}, **environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -37,16 +39,7 @@ class MarkedRun:
 
     def processes(self, name: str = "") -> list[psutil.Process]:
         """Every living process of the session whose command line holds `name`."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                if process.environ().get(MARK) == self.mark and name in " ".join(process.cmdline()):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return marked_processes(self.mark, name)
 
     def wait_for(self, folder: Path, stage: str, step: int) -> None:
         """Return when metrics.jsonl has a row of `step` or later of `stage`."""
@@ -67,9 +60,15 @@ class MarkedRun:
             time.sleep(POLL_S)
         self.process.communicate(timeout=60)
 
-    def interrupt(self) -> None:
-        """Ctrl-C, as the driver gets it."""
-        self.process.send_signal(signal.SIGINT)
+    def stop(self, sent: signal.Signals) -> tuple[int, str]:
+        """Signal the driver and wait until all is ended; return exit code and stderr."""
+        self.process.send_signal(sent)
+        code, _, told = self.ended()
+        deadline = time.monotonic() + 20
+        while self.processes() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert self.processes() == []
+        return code, told
 
     def ended(self) -> tuple[int, str, str]:
         """Wait for the end; return exit code, stdout and stderr."""
@@ -77,10 +76,26 @@ class MarkedRun:
         return self.process.returncode, out, err
 
 
+def marked_processes(mark: str, name: str = "") -> list[psutil.Process]:
+    """Every living process with this mark whose command line holds `name`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get(MARK) == mark and name in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
 @contextmanager
-def marked_run(*arguments: str | Path, command: Sequence[str] = ("run",)) -> Iterator[MarkedRun]:
+def marked_run(
+    *arguments: str | Path, command: Sequence[str] = ("run",), **environment: str
+) -> Iterator[MarkedRun]:
     """Start a session; whatever becomes of it, none of its processes is left."""
-    run = MarkedRun(*arguments, command=command)
+    run = MarkedRun(*arguments, command=command, **environment)
     try:
         yield run
     finally:

@@ -58,14 +58,19 @@ def test_workers_that_are_killed_cost_no_row_and_double_none(whole: str, tmp_pat
     assert "certified: " in told
 
 
-def test_a_driver_that_is_killed_again_and_again_ends_in_the_same_bytes(
+def test_a_driver_that_is_killed_and_terminated_ends_in_the_same_bytes(
     whole: str, tmp_path: Path
 ) -> None:
     folder, drawn = tmp_path / "data", 0
-    for _ in range(2):
+    for sent in (signal.SIGKILL, signal.SIGTERM):
         with marked_run(*start(folder), command=COMMAND) as run:
             drawn = await_blocks(run, folder, drawn + 1)
-            run.process.kill()
+            run.process.send_signal(sent)
+            if sent == signal.SIGTERM:
+                code, printed, told = run.ended()
+                assert (code, printed) == (143, "")
+                assert told.splitlines()[-1].startswith("terminated: the same command goes on")
+                assert "Traceback" not in told
         assert not (folder / MANIFEST).exists()
     plan = succeeded(clutch(*COMMAND, *start(folder), "--dry-run"))
     assert "blocks are drawn already" in plan

@@ -1,12 +1,13 @@
 """Whole runs that are killed, interrupted or lose a worker end in the bits of one that was not."""
 
 import os
+import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.chaos.marked_run import differences, marked_run, rows
 from tests.command import clutch, succeeded
@@ -47,30 +48,36 @@ def test_killed_again_and_again_it_ends_in_the_same_bits(whole: Path, tmp_path: 
         assert not run.processes()
     with marked_run(*arguments(tmp_path, 0)) as run:
         run.wait_for(folder, "grpo", 16)
-        run.interrupt()
-        code, _, told = run.ended()
-        deadline = time.monotonic() + 20
-        while run.processes() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert run.processes() == []
+        code, told = run.stop(signal.SIGINT)
     assert code == 130
     assert told.splitlines()[-1].startswith("interrupted: the same command goes on")
     assert "Traceback" not in told
     stopped = load_state(folder / "state" / "grpo")
     assert stopped is not None and stopped.step >= 16
-    assert rows(folder)[-1] == ("grpo", stopped.step)
+    assert rows(folder)[-1] == ("grpo", stopped.step - stopped.step % 2)
     plan = succeeded(clutch("run", *arguments(tmp_path, 0), "--dry-run"))
     assert "resume" in plan and f"from {stopped.path.name}" in plan
     succeeded(clutch("run", *arguments(tmp_path, 0)))
     assert differences(folder, whole) == []
 
 
-def test_two_workers_killed_together_and_one_alone(tmp_path: Path) -> None:
+def test_two_workers_killed_together_terminated_and_one_alone(tmp_path: Path) -> None:
     succeeded(clutch("run", *arguments(tmp_path / "whole", 2)))
     folder = tmp_path / "killed" / "quickstart"
     with marked_run(*arguments(tmp_path / "killed", 2)) as run:
         run.wait_for(folder, "sft", 12)
         run.kill_all()
+    with marked_run(*arguments(tmp_path / "killed", 2, "tracking={type: mlflow}")) as run:
+        run.wait_for(folder, "grpo", 4)
+        code, told = run.stop(signal.SIGTERM)
+    assert code == 143
+    assert told.splitlines()[-1].startswith("terminated: the same command goes on")
+    assert "status=stopped" in told and "Traceback" not in told
+    stopped = load_state(folder / "state" / "grpo")
+    assert stopped is not None and stopped.step >= 4
+    client = MlflowClient(f"sqlite:///{tmp_path}/killed/mlflow.db")
+    (tracked,) = client.search_runs([client.get_experiment_by_name("clutch").experiment_id])
+    assert tracked.info.status == "KILLED"
     with marked_run(*arguments(tmp_path / "killed", 2)) as run:
         run.wait_for(folder, "grpo", 10)
         workers = run.processes("RayTrainWorker")

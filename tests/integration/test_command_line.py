@@ -6,11 +6,17 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
+import psutil
 import pytest
 
 from orchestrator.progress import TURNING
+from tests.chaos.marked_run import MARK, marked_processes
 from tests.command import ROOT, clutch, succeeded
 from tests.small_quickstart import QUICKSTART, small_overrides
 from tests.terminal import terminal
@@ -35,14 +41,42 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(storage: Path) -> tuple[list[str], str]:
+def listening() -> dict[str, set[str]]:
+    """Addresses that processes of the run listen on, by the name of a process."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def told(storage: Path, listening: dict[str, set[str]]) -> tuple[list[str], str]:
     """What the small quickstart shows and prints, on two workers and a Ray of its own."""
-    home = {"HOME": str(storage / "home")}
-    with tempfile.TemporaryFile() as results:
+    home = {"HOME": str(storage / "home"), MARK: uuid.uuid4().hex}
+    with tempfile.TemporaryFile() as results, watch_sockets(home[MARK], listening):
         with terminal(RUN + sets(storage), 80, stdout=results.fileno(), environment=home) as shown:
             lines = shown.end()
         results.seek(0)
         return lines, results.read().decode()
+
+
+@contextmanager
+def watch_sockets(mark: str, found: dict[str, set[str]]) -> Iterator[None]:
+    """Look again and again at what the marked processes listen on."""
+    over = Event()
+
+    def look() -> None:
+        while not over.wait(0.3):
+            for process in marked_processes(mark):
+                with suppress(psutil.Error):
+                    sockets = process.net_connections("inet")
+                    listening = {s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN}
+                    found.setdefault(process.name(), set()).update(listening)
+
+    watcher = Thread(target=look)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +121,13 @@ def test_the_whole_table_stands_on_a_terminal(storage: Path, folder: Path) -> No
     assert lines[-1] == "" or lines[-1].startswith("metrics")
 
 
+def test_all_processes_of_a_run_listen_on_loopback_only(
+    printed: str, listening: dict[str, set[str]]
+) -> None:
+    assert sum(map(bool, listening.values())) >= 4  # GCS, raylet, dashboard, workers
+    assert set().union(*listening.values()) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, listening
+
+
 def test_two_workers_leave_two_logs_of_rollouts_and_one_of_metrics(folder: Path) -> None:
     logs = sorted(path.name for path in (folder / "rollouts").glob("*.jsonl"))
     assert logs == ["grpo-rank0.jsonl", "grpo-rank1.jsonl"]
@@ -121,12 +162,19 @@ def test_telemetry_is_off_in_every_process(tmp_path: Path) -> None:
         "    there = ray.get(ray.remote(lambda: dict(os.environ)).remote())\n"
         "print(json.dumps([dict(os.environ), there]))\n"
     )
+    long = tmp_path / "slurm_jobdir" / "1355700" / ("some_user_name" * 5)
+    long.mkdir(parents=True)
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    bare["TMPDIR"] = str(long)
     done = subprocess.run(
         [sys.executable, script], env=bare, capture_output=True, text=True, check=False
     )
     for environment in json.loads(succeeded(done)):
         assert {name: environment.get(name) for name in TELEMETRY} == TELEMETRY
+    # No socket fits below that TMPDIR.
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("TMPDIR has ")]
+    short = Path(line.partition("it uses ")[2].partition(" ")[0])
+    assert short.parent == Path("/tmp") and not short.exists()
 
 
 def test_the_command_that_a_run_suggests_works(printed: str) -> None:

@@ -27,6 +27,7 @@ def test_a_dataset_goes_to_a_bucket_once(moto: S3Server, tmp_path: Path) -> None
     more = ("--presign-hours", "1", "--delete-local")
     first = succeeded(clutch(*call, *more, cwd=tmp_path, **moto.environment))
     assert f"uploaded: {uri}" in first
+    assert first.startswith(f"{uri}: train 30 rows; sha256 ") and "next:" not in first
     assert list((tmp_path / "data").iterdir()) == []
     again = succeeded(clutch(*call, *more, cwd=tmp_path, **moto.environment))
     assert f"{uri}: is there already; sha256 " in again

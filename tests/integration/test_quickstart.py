@@ -234,6 +234,18 @@ def test_a_second_call_does_nothing_again(folder: Path, storage: Path) -> None:
     assert read(folder / "result.json")["checkpoints"] == result["checkpoints"]
 
 
+def test_a_moved_run_is_the_same_run(folder: Path, storage: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    storage.rename(moved)
+    try:
+        elsewhere = moved / folder.name
+        with untouched(elsewhere):
+            sets = ("tracking.type=none", "resources.start_timeout_s=400")
+            assert run_small(moved, *sets)[0] == elsewhere
+    finally:
+        moved.rename(storage)
+
+
 def test_another_config_is_refused(
     folder: Path, storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -242,7 +254,7 @@ def test_another_config_is_refused(
         code = run_command(["run", str(QUICKSTART), *(f"--set={text}" for text in sets)])
     told = capsys.readouterr().err
     assert code == 2
-    assert "holds a run of another config" in told and "--fresh" in told
+    assert "holds a run of another config (seed is 0 there, 1 here)" in told and "--fresh" in told
     assert len(told.splitlines()) == 1
 
 

@@ -17,14 +17,17 @@ import pytest
 from datagen.manifest import verify_dataset
 from orchestrator.config import config_data
 from orchestrator.yaml_source import to_yaml
+from tests.chaos.marked_run import rows
 from tests.command import ROOT, clutch, succeeded, user_environment
 from tests.small_quickstart import small_quickstart
+from trainers.checkpoint import load_state
 
 pytestmark = pytest.mark.integration
 MARK = "CLUTCH_TEST_CLUSTER"
 TAKEN = {"configs", "datagen", "orchestrator", "reward_fns", "trainers"}
 TAKEN |= {".gitignore", ".rayignore", "README.md", "pyproject.toml"}
 PLANTED = (".venv/lib/big.bin", "runs/old/big.bin", "data/big.bin", "mlflow.db")
+PLANTED += ("run.log", "slurm-123.out", "job.err", "logs/today.txt")
 
 
 def free_port() -> int:
@@ -60,7 +63,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dic
     """A head node on loopback: the address of its jobs, the environment, its temporary folder."""
     logs = tmp_path_factory.mktemp("cluster") / "ray.log"
     mark, port = uuid.uuid4().hex, free_port()
-    env = environment(mark)
+    env = environment(mark) | {"RAY_JOB_STOP_WAIT_TIME_S": "30"}
     temporary = Path("/tmp") / f"clutch-{mark[:8]}"  # sockets: a path of at most 107 bytes
     command = [
         "ray", "start", "--head", "--block", "--num-cpus=4", "--node-ip-address=127.0.0.1",
@@ -110,9 +113,10 @@ def submit(
     checkout: Path,
     *arguments: str,
     command: Sequence[str] = ("run",),
+    flags: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     address, env, _ = cluster
-    job = ["ray", "job", "submit", "--address", address, "--working-dir", ".", "--"]
+    job = ["ray", "job", "submit", "--address", address, "--working-dir", ".", *flags, "--"]
     job += ["python", "-m", "orchestrator", *command, *arguments]
     return subprocess.run(
         job, cwd=checkout, env=env, capture_output=True, text=True, check=False, timeout=300
@@ -138,6 +142,33 @@ def test_the_quickstart_runs_as_a_job_and_uploads_the_code_alone(
     uploaded = {str(path.relative_to(package)) for path in package.rglob("*.*")}
     assert {"orchestrator/pipeline.py", "configs/small.yaml", "pyproject.toml"} <= uploaded
     assert {name.partition("/")[0] for name in uploaded} == TAKEN
+
+
+def test_a_job_that_is_stopped_saves_its_state(
+    cluster: tuple[str, dict[str, str], Path], checkout: Path, tmp_path: Path
+) -> None:
+    sets = ("resources.num_workers=1", "stages.sft.max_steps=100000", "tracking.type=none")
+    config = small_quickstart(tmp_path / "shared", *sets)
+    (checkout / "configs" / "long.yaml").write_text(to_yaml(config_data(config)))
+    address, env, _ = cluster
+    folder, job = tmp_path / "shared" / "quickstart", ["--address", address, "stopped"]
+    submitted = submit(
+        cluster, checkout, "configs/long.yaml", flags=("--no-wait", "--submission-id", "stopped")
+    )
+    assert submitted.returncode == 0, submitted.stderr
+    deadline = time.monotonic() + 120
+    while not rows(folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    for command in ("stop", "logs"):
+        done = subprocess.run(
+            ["ray", "job", command, *job], env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert "terminated: the same command goes on from the last saved state" in done.stdout
+    assert "Traceback" not in done.stdout
+    state = load_state(folder / "state" / "sft")
+    assert state is not None and state.step >= rows(folder)[-1][1]
 
 
 def test_a_dataset_is_made_as_a_job_by_the_clusters_workers(

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
-from orchestrator.cli import run_command
+from orchestrator.cli import ONE_REQUEST_S, run_command
 from orchestrator.failures import is_user_mistake
 from orchestrator.yaml_source import parse_value
 from tests.small_run import CONFIG
@@ -180,7 +181,12 @@ def test_malformed_dimacs_names_the_line(tmp_path: Path) -> None:
     assert "bad.cnf:2" in told or "line 2" in told
 
 
-def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
+def test_a_signal_stops_a_command_with_its_code(
+    sent: signal.Signals, word: str, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "orchestrator", "datagen", "sat", "--out", tmp_path / "d"]
     with subprocess.Popen(
         [*map(str, command), "--num", "100000000"],
@@ -194,12 +200,49 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
         while not list(tmp_path.iterdir()):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + sent
+    assert told.splitlines()[-1] == word
     assert "Traceback" not in told
-    assert told.splitlines()[-1].startswith("interrupted")
     assert not (tmp_path / "d" / "manifest.json").exists()
+
+
+SLOW_TO_STOP = """
+import subprocess, sys, time
+from orchestrator.cli import StopHandler
+StopHandler().install()
+quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+try:
+    child = subprocess.Popen(["sleep", "60"], **quiet)
+    print(child.pid, flush=True)
+    time.sleep(60)
+except KeyboardInterrupt as stop:
+    print(type(stop).__name__, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_a_command_and_its_children_at_once(sent: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_TO_STOP],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        child = psutil.Process(int(process.stdout.readline()))
+        process.send_signal(sent)
+        process.send_signal(sent)  # `timeout` sends two for one: the process goes on stopping
+        assert process.stdout.readline().strip() in ("KeyboardInterrupt", "Terminated")
+        time.sleep(2 * ONE_REQUEST_S)
+        process.send_signal(sent)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + sent
+    assert told == "ended at once\n"
+    assert psutil.wait_procs([child], timeout=30)[1] == []
 
 
 def test_what_is_not_the_users_mistake_ends_with_1(tmp_path: Path) -> None:

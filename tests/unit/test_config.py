@@ -128,7 +128,35 @@ def test_annotated_yaml_reads_back_as_the_same_config(config_file: Path, tmp_pat
     assert config_hash(load(again).config) == config_hash(resolved.config)
 
 
-def test_hash_changes_with_any_value_and_is_of_canonical_json(config_file: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "storage=/elsewhere",
+        "tracking.type=none",
+        "resources={start_timeout_s: 9, max_failures: 0}",
+        "stages.grpo.logging_steps=3",
+        "stages.sft.save_steps=3",
+        "sandbox.num_servers=3",
+    ],
+)
+def test_the_hash_leaves_out_what_no_result_depends_on(config_file: Path, change: str) -> None:
+    assert config_hash(load(config_file, change).config) == config_hash(load(config_file).config)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "resources.num_workers=2",
+        "sandbox.wall_s=9",
+        "stages.sft.bf16=true",
+        "evaluation.limit=3",
+    ],
+)
+def test_the_hash_changes_with_any_other_value(config_file: Path, change: str) -> None:
+    assert config_hash(load(config_file, change).config) != config_hash(load(config_file).config)
+
+
+def test_the_hash_is_of_canonical_json(config_file: Path) -> None:
     first = load(config_file).config
     assert config_hash(first) == config_hash(load(config_file).config)
     assert config_hash(first) != config_hash(load(config_file, "seed=1").config)

@@ -224,16 +224,27 @@ def test_float32_masters_of_bfloat16_weights_resume_exactly(dataset: Path, tmp_p
     assert {tensor.dtype for tensor in left.values()} == {torch.bfloat16}
 
 
-def test_a_stop_saves_the_state_at_the_next_row_of_metrics(
+def test_a_stop_saves_the_state_at_the_next_step(
+    dataset: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    stages = course(dataset, SFT, {**GRPO, "save_steps": 100})
+    with pytest.raises(StopRequested):
+        go(stages, tmp_path, stop=lambda: (tmp_path / "evaluations" / "sft.jsonl").is_file())
+    assert [p.name for p in (tmp_path / "state" / "grpo").glob("step-*")] == ["step-000001"]
+    told: list[tuple[str, int]] = []
+    go(stages, tmp_path, lambda what, done, total: told.append((what, done)))
+    assert next(done for what, done in told if what == "train grpo") == 1
+    assert outcome(tmp_path) == uninterrupted
+
+
+def test_a_stop_ends_an_evaluation_after_its_batch(
     dataset: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
 ) -> None:
     stages = course(dataset, SFT, {**GRPO, "save_steps": 100})
     with pytest.raises(StopRequested):
         go(stages, tmp_path, stop=lambda: (tmp_path / "checkpoints" / "sft").is_dir())
-    assert [p.name for p in (tmp_path / "state" / "grpo").glob("step-*")] == ["step-000004"]
-    steps: list[int] = []
-    go(stages, tmp_path, lambda what, done, total: steps.append(done * (what == "train grpo")))
-    assert min(filter(None, steps)) == 4
+    assert [p.name for p in (tmp_path / "evaluations").glob("*.jsonl")] == ["base.jsonl"]
+    go(stages, tmp_path)
     assert outcome(tmp_path) == uninterrupted
 
 
