@@ -203,4 +203,7 @@ def _check_shard(path: Path, shard: ShardInfo) -> None:
     if not path.is_file():
         raise ValueError(f"{path} is missing: generate the dataset again or restore the file")
     if path.stat().st_size != shard.num_bytes or file_sha256(path) != shard.sha256:
-        raise ValueError(f"{path} does not match its manifest: its bytes have changed")
+        raise ValueError(
+            f"{path} does not match its manifest: its bytes have changed; restore the file, or "
+            "remove the folder and make the dataset again"
+        )

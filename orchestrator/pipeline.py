@@ -227,7 +227,11 @@ def _refuse_other_config(paths: RunPaths) -> None:
         same = not saved.is_file() or saved.read_bytes().strip() == mine.encode()
     if same:
         return
-    changes = _changes(load_config(paths.folder / CONFIG_NAME).config, paths.config)
+    if earlier is not None:
+        there = RunConfig.model_validate(earlier.config)
+    else:
+        there = load_config(paths.folder / CONFIG_NAME).config
+    changes = _changes(there, paths.config)
     if changes:
         more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
         raise ValueError(

@@ -1,13 +1,14 @@
 """What the driver shows and tracks while the workers train, read from the run's folder."""
 
-import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
+from datagen.whole_file import DamageError
 from orchestrator.progress import Progress, Status, Task, status_of
 from orchestrator.signals import Signals
 from orchestrator.tracking import Tracker
+from trainers.journal import chain_before, read_chained
 
 SHOWN = {
     "reward/mean": "reward",
@@ -32,26 +33,24 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._end = 0
-        self._last = b""
+        self._chain = b""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the whole lines that were not returned before.
+        """Return the whole lines that were not returned before, up to one that was changed.
 
         A resumed stage cuts the file back: where the last line that was read no longer stands, all
         lines are returned again. The tracker knows what it has seen.
         """
         if not self._path.is_file():
             return []
-        with self._path.open("rb") as file:
-            file.seek(self._end - len(self._last))
-            if file.read(len(self._last)) != self._last:
-                self._end, self._last = 0, b""
-                file.seek(0)
-            content = file.read()
-        lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
-        self._end += sum(map(len, lines))
-        self._last = lines[-1] if lines else self._last
-        return [json.loads(line) for line in lines]
+        if chain_before(self._path, self._end) != self._chain:
+            self._end, self._chain = 0, b""
+        rows = []
+        with suppress(DamageError):  # The worker that appends says so.
+            for line in read_chained(self._path, self._end):
+                rows.append(line.row)
+                self._end, self._chain = line.end, line.chain
+        return rows
 
 
 class TrainingWatch:

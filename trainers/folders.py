@@ -83,7 +83,7 @@ def verify_folder(path: Path) -> dict[str, Any]:
 def verify_model(path: Path) -> None:
     """Check a model folder that a run exported; one from elsewhere has no manifest of ours.
 
-    Raises DamageError as `verify_folder`.
+    Raises DamageError as `verify_folder`, with the fix.
     """
     if not (path / MANIFEST).is_file() and not path.with_name(f"{ASIDE}{path.name}").exists():
         return
@@ -93,8 +93,13 @@ def verify_model(path: Path) -> None:
         manifest = None
     # One changed byte spoils one key at most.
     foreign = isinstance(manifest, dict) and len(KEYS & manifest.keys()) < len(KEYS) - 1
-    if not foreign:
+    if foreign:
+        return
+    try:
         verify_folder(path)
+    except DamageError as error:
+        fix = "clutch run, with the config of its run, makes it again"
+        raise DamageError(f"{error}; {fix}") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -65,7 +65,7 @@ def read_chained(
     Raises DamageError naming the first line whose bytes were changed, and where it begins;
     FileNotFoundError where there is no file.
     """
-    chain = _chain_before(path, begin)
+    chain = chain_before(path, begin)
     with path.open("rb") as file:
         file.seek(begin)
         for number, content in enumerate(file, start=first):
@@ -219,7 +219,7 @@ class Journal:
             raise DamageError(f"{self._damage}; restore the file, or start over with --fresh")
         _check_boundary(self.path, offset, self.offset)
         self._lines.cut(offset)
-        self._chain, self._damage, self.intact = _chain_before(self.path, offset), None, offset
+        self._chain, self._damage, self.intact = chain_before(self.path, offset), None, offset
 
     def close(self) -> None:
         """Flush and close."""
@@ -240,7 +240,7 @@ def _to_json(path: Path, row: Mapping[str, Any]) -> bytes:
     return text.encode("ascii")[:-1]
 
 
-def _chain_before(path: Path, offset: int) -> bytes:
+def chain_before(path: Path, offset: int) -> bytes:
     """Return the chain of the line that ends at `offset`, where every line before is right."""
     if offset < CHAIN_BYTES:
         return b""

@@ -246,6 +246,17 @@ def test_a_moved_run_is_the_same_run(folder: Path, storage: Path, tmp_path: Path
         moved.rename(storage)
 
 
+def test_a_changed_score_is_evaluated_again(folder: Path, storage: Path) -> None:
+    path = folder / "evaluations" / "grpo.jsonl"
+    whole, result = path.read_bytes(), read(folder / "result.json")
+    path.write_bytes(whole.replace(b'"score": 0.0', b'"score": 1.0', 1))
+    assert path.read_bytes() != whole
+    _, said = run_small(storage)
+    assert f"{path} does not match its hash: its bytes were changed; it is made again" in said
+    assert path.read_bytes() == whole
+    assert read(folder / "result.json")["checkpoints"] == result["checkpoints"]
+
+
 def test_another_config_is_refused(
     folder: Path, storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

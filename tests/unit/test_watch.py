@@ -1,7 +1,6 @@
 """Following a journal that grows and is cut back, and what the workers say that they do."""
 
 import io
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,12 +9,14 @@ from typing import Any
 import pytest
 
 from orchestrator.progress import Progress
+from orchestrator.signals import Signals
 from orchestrator.tracking import NoTracker
 from orchestrator.watch import Tail, TrainingWatch
+from trainers.journal import chain_rows
 
 
-def line(step: int, seconds: float) -> str:
-    return json.dumps({"step": step, "step_s": seconds}) + "\n"
+def journal(*seconds: float) -> bytes:
+    return b"".join(chain_rows({"step": n, "step_s": s} for n, s in enumerate(seconds, start=1)))
 
 
 def steps(tail: Tail) -> list[int]:
@@ -26,25 +27,27 @@ def test_whole_lines_are_returned_once(tmp_path: Path) -> None:
     path = tmp_path / "timings.jsonl"
     tail = Tail(path)
     assert steps(tail) == []
-    path.write_text(line(1, 0.5) + line(2, 0.25) + '{"step": 3')
+    path.write_bytes(journal(0.5, 0.25) + b'{"step": 3')
     assert steps(tail) == [1, 2]
     assert steps(tail) == []
-    path.write_text(line(1, 0.5) + line(2, 0.25) + line(3, 0.5))
+    path.write_bytes(journal(0.5, 0.25, 0.5))
     assert steps(tail) == [3]
+    path.write_bytes(journal(0.5, 0.25, 0.5, 0.5, 0.5).replace(b'"step": 4', b'"step": 9'))
+    assert steps(tail) == []
 
 
 def test_a_journal_that_was_cut_back_is_read_anew(tmp_path: Path) -> None:
     path = tmp_path / "timings.jsonl"
     tail = Tail(path)
-    path.write_text(line(1, 0.5) + line(2, 0.25) + line(3, 0.5))
+    path.write_bytes(journal(0.5, 0.25, 0.5))
     assert steps(tail) == [1, 2, 3]
-    path.write_text(line(1, 0.5))
+    path.write_bytes(journal(0.5))
     assert steps(tail) == [1]
     # Cut back and longer again between two looks, with other bytes: the old end is within a line.
-    path.write_text(line(1, 0.123456) + line(2, 0.234567) + line(3, 0.345678) + line(4, 0.4))
+    path.write_bytes(journal(0.123456, 0.234567, 0.345678, 0.4))
     assert steps(tail) == [1, 2, 3, 4]
-    path.write_text(line(1, 0.1) + line(2, 0.2) + line(3, 0.3) + line(4, 0.4) + line(5, 0.500001))
-    assert steps(tail)[-1] == 5
+    path.write_bytes(journal(0.1, 0.2, 0.3, 0.4, 0.500001))
+    assert steps(tail) == [1, 2, 3, 4, 5]
 
 
 def said(what: str, done: int, total: int, *finished: str) -> dict[str, Any]:
@@ -71,7 +74,8 @@ def told_of(
 
 
 def test_what_ended_between_two_looks_is_done(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"stage": "sft", "step": 60, "loss/train": 0.5}\n')
+    row = {"stage": "sft", "step": 60, "loss/train": 0.5}
+    (tmp_path / "metrics.jsonl").write_bytes(b"".join(chain_rows([row])))
     looks = [
         said("train sft", 46, 60, "evaluate base"),
         said("grpo: model and data to load", 0, 0, "evaluate base", "train sft", "evaluate sft"),
@@ -107,3 +111,10 @@ def test_a_step_goes_on_after_a_lost_worker(tmp_path: Path) -> None:
     grpo, evaluation = told_of(tmp_path, looks, RuntimeError())
     assert 'task="train grpo" done=60' in grpo and grpo.endswith("status=done")
     assert 'task="evaluate grpo" done=0' in evaluation and evaluation.endswith("status=failed")
+
+
+def test_a_note_of_the_workers_is_told_once(tmp_path: Path) -> None:
+    signals = Signals(tmp_path)
+    signals.write(signals.notes, {"lines": ["a state is skipped"]})
+    looks = [said("train grpo", 46, 60), said("train grpo", 60, 60, "train grpo")]
+    assert told_of(tmp_path, looks, None).count("a state is skipped") == 1
