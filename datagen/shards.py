@@ -1,7 +1,9 @@
 """Writes the Parquet files of a split, and folders that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -71,6 +73,9 @@ class ShardWriter:
         )
 
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary sibling that becomes `folder` when the block ends without an exception.
@@ -82,14 +87,39 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     partial = partial_path(folder)
     remove_abandoned(folder)
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     try:
-        yield partial
-        sync(partial)
-        partial.rename(folder)
-        sync(folder.parent)
+        with disk_errors(folder):
+            partial.mkdir()
+            yield partial
+            sync(partial)
+            partial.rename(folder)
+            sync(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+class SaveError(OSError):
+    """Something could not be written; what was saved before is untouched."""
+
+
+def save_error(target: Path, error: BaseException) -> SaveError:
+    """Put an error of the disk, also one that safetensors wrapped, into one line."""
+    wrapped = re.search(r"\(os error (\d+)\)", str(error))
+    code = int(wrapped[1]) if wrapped else getattr(error, "errno", None)
+    reason = os.strerror(code) if code else str(error).split("\n")[0]
+    advice = ": free some space and run again" if code in (errno.ENOSPC, errno.EDQUOT) else ""
+    return SaveError(f"cannot save {target}: {reason}{advice} (what was saved before is untouched)")
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise what the disk refuses in a block as a SaveError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OF_THE_DISK:
+            raise save_error(path, error) from error
+        raise
 
 
 def sync(path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from datagen.shards import partial_path, remove_abandoned, sync
+from datagen.shards import disk_errors, partial_path, remove_abandoned, sync
 
 SEAL = "sha256"
 """The last key of sealed JSON: the hash of the text of all other keys."""
@@ -29,12 +29,24 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     remove_abandoned(path)
     partial = partial_path(path)
     try:
-        with partial.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        sync(path.parent)
+        with disk_errors(path):
+            with partial.open("w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a small file of the moment, whole or not at all, without waiting for the disk."""
+    partial = partial_path(path)
+    try:
+        with disk_errors(path):
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.manifest import file_sha256
-from datagen.whole_file import DamageError
+from datagen.whole_file import DamageError, whole_file
 from orchestrator.evaluations import read_evaluations
 from orchestrator.evidence import write_evidence
 from orchestrator.report import write_report
@@ -74,9 +74,9 @@ def write_derived(
 def copy_evaluations(folder: Path, checkpoints: Sequence[str]) -> None:
     """Lay the answers before and after training under the names that readers of runs know."""
     for name, checkpoint in (("eval_before", checkpoints[0]), ("eval_after", checkpoints[-1])):
-        partial = folder / f"{name}.jsonl.partial"
-        shutil.copyfile(folder / "evaluations" / f"{checkpoint}.jsonl", partial)
-        partial.replace(folder / f"{name}.jsonl")
+        source = folder / "evaluations" / f"{checkpoint}.jsonl"
+        with source.open("rb") as answers, whole_file(folder / f"{name}.jsonl") as copy:
+            shutil.copyfileobj(answers, copy)
 
 
 def write_sums(folder: Path, known: Digests) -> None:

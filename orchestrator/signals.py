@@ -6,11 +6,13 @@ training cannot go on, so that the reason reaches the terminal as one line.
 """
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from datagen.shards import remove_abandoned
+from datagen.whole_file import replace_text
 
 STOPPING = {"what": "stopping: the workers save their state", "done": 0, "total": 0}
 """What is shown from the moment that a run is asked to stop."""
@@ -46,16 +48,15 @@ class Signals:
         """Forget everything that an earlier launch said."""
         for path in (self.stop, self.progress, self.notes, self.error):
             path.unlink(missing_ok=True)
+            remove_abandoned(path)
 
     def write(self, path: Path, content: dict[str, Any]) -> None:
         """Replace a signal file atomically, if the disk has room.
 
         Where it has none, the run goes on: what must be saved tells of the full disk itself.
         """
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
         with suppress(OSError):
-            partial.write_text(json.dumps(content), encoding="utf-8")
-            partial.replace(path)
+            replace_text(path, json.dumps(content))
 
     def read(self, path: Path) -> dict[str, Any] | None:
         """Return what a signal file says, None if it is not there."""

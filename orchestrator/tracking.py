@@ -26,7 +26,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import mlflow_tags
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from datagen.whole_file import seal_json
+from datagen.whole_file import replace_text, seal_json
 from orchestrator.config import MlflowConfig, RunConfig, config_data, config_hash
 from orchestrator.manifest import read_manifest
 from orchestrator.tracking_store import (
@@ -177,11 +177,8 @@ def _run(
                 raise
     tags = _tags(config, folder)
     run_id = str(client.create_run(experiment, run_name=config.name, tags=tags).info.run_id)
-    partial = state.with_name(STATE_NAME + ".partial")
-    partial.write_text(
-        seal_json({"uri": uri, "experiment_id": experiment, "run_id": run_id}), encoding="utf-8"
-    )
-    partial.replace(state)
+    told = {"uri": uri, "experiment_id": experiment, "run_id": run_id}
+    replace_text(state, seal_json(told))
     return run_id, True
 
 

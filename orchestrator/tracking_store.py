@@ -184,9 +184,12 @@ def _make_sqlite(uri: str, storage: Path) -> None:
     partial = place.with_name(f".{place.name}.partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
-    store = SqlAlchemyStore(_sqlite_uri(partial), (storage / "mlflow-artifacts").as_uri())
-    store.engine.dispose()
-    partial.replace(place)
+    try:
+        store = SqlAlchemyStore(_sqlite_uri(partial), (storage / "mlflow-artifacts").as_uri())
+        store.engine.dispose()
+        partial.replace(place)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def host() -> str:

@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 
-from datagen.whole_file import read_sealed, seal_json
+from datagen.whole_file import read_sealed, replace_text, seal_json
 
 SAMPLE_EVERY_S = 2.0
 USAGE_NAME = "usage.json"
@@ -70,9 +70,7 @@ class UsageMonitor:
     def save(self) -> None:
         """Keep the totals for a session that goes on; a full disk loses only these."""
         with self._saving, suppress(OSError):
-            partial = self._path.with_name(USAGE_NAME + ".partial")
-            partial.write_text(seal_json(self.totals()), encoding="utf-8")
-            partial.replace(self._path)
+            replace_text(self._path, seal_json(self.totals()))
 
     def _sample_on(self) -> None:
         while not self._stopping.wait(SAMPLE_EVERY_S):

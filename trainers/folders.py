@@ -21,6 +21,8 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from datagen.shards import SaveError as SaveError
+from datagen.shards import save_error as save_error
 from datagen.whole_file import DamageError
 
 FORMAT = "clutch-folder-v1"
@@ -30,10 +32,6 @@ TEMPORARY = ".tmp-"
 ASIDE = ".old-"
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
-
-
-class SaveError(OSError):
-    """Something could not be written; what was saved before is untouched."""
 
 
 def save_folder(target: Path, write: Callable[[Path], None], meta: dict[str, Any]) -> None:
@@ -145,15 +143,6 @@ def recover_folder(target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     else:
         aside.rename(target)
-
-
-def save_error(target: Path, error: BaseException) -> SaveError:
-    """Put an error of the disk, also one that safetensors wrapped, into one line."""
-    wrapped = re.search(r"\(os error (\d+)\)", str(error))
-    code = int(wrapped[1]) if wrapped else getattr(error, "errno", None)
-    reason = os.strerror(code) if code else str(error).split("\n")[0]
-    advice = ": free some space and run again" if code == errno.ENOSPC else ""
-    return SaveError(f"cannot save {target}: {reason}{advice} (what was saved before is untouched)")
 
 
 def sync_folder(path: Path) -> None:

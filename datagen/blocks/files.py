@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from datagen.blocks.drawing import Chances, Drawing
 from datagen.manifest import SCHEMA, file_sha256
-from datagen.shards import partial_path, sync
+from datagen.shards import disk_errors, partial_path, sync
 
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -40,10 +40,11 @@ def whole_path(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` that becomes it, synced, when the block ends well."""
     partial = partial_path(path)
     try:
-        yield partial
-        sync(partial)
-        partial.replace(path)
-        sync(path.parent)
+        with disk_errors(path):
+            yield partial
+            sync(partial)
+            partial.replace(path)
+            sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -119,6 +119,8 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(
     assert "Traceback" not in told
     state = load_state(folder / "state" / "sft")
     assert state is not None and state.step in (8, 16, 24)
+    assert [path.name for path in folder.rglob("*") if ".partial" in path.name] == []
+    assert [path.name for path in folder.glob("*.json.*")] == []
     filler.unlink()
     succeeded(clutch("run", *arguments(small_disk, 1)))
     assert differences(folder, whole) == []
