@@ -1,6 +1,5 @@
 """The GRPO stage: groups without signal, refills, micro-batches, what is logged."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +10,13 @@ import torch
 
 from reward_fns.records import Score
 from reward_fns.registry import REWARDS
-from tests.small_policy import gradients, make_grpo, nudge, sat_problems
+from tests.small_policy import gradients, make_grpo, make_run, nudge, sat_problems
 from trainers.config import EvaluationConfig
 from trainers.data import decode_completions
 from trainers.engine.select import make_engine
 from trainers.evaluate import answer_problems, encode_for_evaluation, evaluate_policy
 from trainers.grpo import Grpo
+from trainers.journal import read_chained
 from trainers.loop import StageLoop
 from trainers.metrics import Means
 from trainers.models.load import Policy
@@ -227,9 +227,9 @@ def test_problems_with_equal_ids_get_answers_of_their_own(policy: Policy, tmp_pa
     config = EvaluationConfig(dataset="main", num_samples=3, max_completion_length=5, batch_size=2)
     first, second, third = sat_problems(3)
     problems = [first, second, third, replace(first, prompt=first.prompt)]
-    workers, out = Workers(), tmp_path / "answers.jsonl"
-    evaluate_policy(policy, make_engine(policy.model), problems, config, 0, workers, out)
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    run = make_run(tmp_path)
+    evaluate_policy(policy, make_engine(policy.model), problems, config, run, "base")
+    rows = [line.row for line in read_chained(run.evaluation("base"))]
     assert rows[0]["id"] == rows[3]["id"] and rows[0]["greedy"] == rows[3]["greedy"]
     assert rows[0]["samples"] != rows[3]["samples"]
     alone = answer_problems(
