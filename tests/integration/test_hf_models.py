@@ -16,13 +16,13 @@ pytestmark = pytest.mark.integration
 DATED = "Today: {{ strftime_now('%d %b %Y') }}\n" + CHAT_TEMPLATE
 
 
-def affine_run(storage: Path, model: Path) -> RunConfig:
+def affine_run(storage: Path, model: Path, dtype: str = "float32") -> RunConfig:
     """Affine prompts of three variables, about 300 bytes each, on a saved model."""
     return RunConfig.model_validate(
         {
             "name": "hf",
             "storage": str(storage),
-            "model": {"type": "hf", "path": str(model)},
+            "model": {"type": "hf", "path": str(model), "dtype": dtype},
             "datasets": {
                 "sat": {
                     "type": "sat",
@@ -57,13 +57,17 @@ def affine_run(storage: Path, model: Path) -> RunConfig:
     )
 
 
-@pytest.mark.parametrize("family", ["qwen2", "llama", "mamba"])
-def test_a_saved_model_goes_the_whole_way(family: str, tmp_path: Path, local_ray: None) -> None:
+@pytest.mark.parametrize(
+    ("family", "dtype"), [("qwen2", "float32"), ("llama", "bfloat16"), ("mamba", "float32")]
+)
+def test_a_saved_model_goes_the_whole_way(
+    family: str, dtype: str, tmp_path: Path, local_ray: None
+) -> None:
     """A base model: its eos is another token than the one that ends a turn in its template."""
     base = tmp_path / "model"
     save_small_model(family, base, max_position_embeddings=1024)
     byte_tokenizer(DATED, eos_token="<|endoftext|>").save_pretrained(base)
-    config = affine_run(tmp_path / "runs", base)
+    config = affine_run(tmp_path / "runs", base, dtype)
     with Progress() as progress:
         folder = run_pipeline(config, fresh=False, verbose=False, progress=progress)
     result = json.loads((folder / "result.json").read_text())
@@ -71,8 +75,9 @@ def test_a_saved_model_goes_the_whole_way(family: str, tmp_path: Path, local_ray
     assert not (folder / "checkpoints" / "base").exists()  # it stays where it is
     manifest = json.loads((folder / "run_manifest.json").read_text())
     assert manifest["base_checkpoint"]
-    before = AutoModelForCausalLM.from_pretrained(base).state_dict()
+    before = AutoModelForCausalLM.from_pretrained(base, dtype=dtype).state_dict()
     after = AutoModelForCausalLM.from_pretrained(folder / "checkpoints" / "grpo")
+    assert after.dtype == getattr(torch, dtype)
     assert type(after).__name__.lower().startswith(family)
     changed = [n for n, t in after.state_dict().items() if not torch.equal(t, before[n])]
     assert len(changed) > len(before) / 2

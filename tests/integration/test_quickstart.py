@@ -91,6 +91,21 @@ def test_metrics_hold_every_row_once_and_no_times(folder: Path) -> None:
     assert all(t["step_s"] > 0 for t in times)
 
 
+def test_every_file_follows_the_umask(folder: Path, storage: Path, tmp_path: Path) -> None:
+    """Those of a shared disk are teammates' too; libraries make some with mode 0600."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    wanted = {True: mode(tmp_path / "folder"), False: mode(tmp_path / "file")}
+    found = {str(path.relative_to(storage)): path for path in storage.rglob("*")}
+    assert f"{folder.name}/checkpoints/grpo/model.safetensors" in found
+    wrong = {n: oct(mode(p)) for n, p in found.items() if mode(p) != wanted[p.is_dir()]}
+    assert not wrong
+
+
+def mode(path: Path) -> int:
+    return path.lstat().st_mode & 0o777
+
+
 def test_the_result_has_the_promised_shape(folder: Path) -> None:
     result = read(folder / "result.json")
     assert list(result["checkpoints"]) == list(CHECKPOINTS)
