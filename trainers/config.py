@@ -262,13 +262,12 @@ class SandboxConfig(Strict):
     num_servers: int | None = Field(None, ge=1, le=256)
     """Servers of each worker; as many as it has threads by default."""
     wall_s: float = Field(5.0, gt=0, le=3600)
-    """Seconds after which a run is stopped."""
+    """Seconds after which a run is stopped. Each run has them for itself, whatever others do: a run
+    that uses them up is an answer that scores 0."""
     cpu_s: int = Field(4, ge=1, le=3600)
     """CPU seconds after which a run is stopped."""
     memory_bytes: int = Field(256 << 20, ge=32 << 20)
     """Address space of a run."""
-    batch_s: float | None = Field(None, gt=0)
-    """Seconds after which the runs of a batch that are not done stay unscored."""
 
 
 def stage_name(stage: TrainingStage) -> str:

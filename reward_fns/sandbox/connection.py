@@ -6,6 +6,11 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple
 
 from reward_fns.sandbox import wire
 from reward_fns.sandbox.launch import start_server
@@ -29,8 +34,34 @@ class ServerRefused(SandboxError):
     """No server on this machine can guard programs."""
 
 
+class Outcome(NamedTuple):
+    """A record of a server, as `wire.RECORD` says."""
+
+    stage: int
+    killed: int
+    status: int
+    user_s: float
+    system_s: float
+    wall_s: float
+    peak_bytes: int
+    num_stdout: int
+    num_stderr: int
+
+
+@dataclass
+class Job:
+    """Runs of one program, and the files through which a server gets and answers them."""
+
+    places: list[int]
+    """Of the runs, in the batch."""
+    requests: list[Request]
+    files: list[int] = field(default_factory=list)
+    num_bytes: int = 0
+    """Of the results that were there when they were last looked at."""
+
+
 class Connection:
-    """One server, from its start to its end; serves one request at a time."""
+    """One server, from its start to its end; does one job after another."""
 
     def __init__(self, layers: Layers, unsafe: bool) -> None:
         self._unsafe = unsafe
@@ -39,43 +70,77 @@ class Connection:
         except OSError as error:
             raise ServerFailed(f"a server cannot be started: {error}") from error
         self._ready = False
-        self._request: Request | None = None
-        self._outputs: list[int] = []
-        self.end = time.monotonic() + START_S
-        """When the next answer must be here, by time.monotonic()."""
+        self.jobs: deque[Job] = deque()
+        """What the server does, and what waits there."""
+        self._end = time.monotonic() + START_S
 
     def wait_until_ready(self) -> None:
         """Wait for the server's word that its guards hold."""
         while not self._ready:
-            self._receive(max(self.end - time.monotonic(), 0.0))
-            if time.monotonic() > self.end:
+            self._receive(max(self._end - time.monotonic(), 0.0))
+            if time.monotonic() > self._end:
                 raise ServerFailed(f"the server did not start within {START_S:.0f} s")
 
-    def send(self, request: Request, wall_s: float) -> None:
-        """Give the server a request; also one that has only just been started takes it."""
-        assert self._request is None, "a server serves one request at a time"
-        limits = request.limits
-        sizes = (limits.cpu_s, limits.memory_bytes, limits.output_bytes, len(request.program))
-        files: list[int] = []
+    def send(self, job: Job) -> None:
+        """Give the server a job; also one that has only just been started takes it."""
+        limits = job.requests[0].limits
+        sizes = limits.memory_bytes, limits.output_bytes, len(job.requests)
         try:
-            for content in (request.program, request.stdin, b"", b""):
-                files.append(_memory_file(content))
-            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
+            job.files = [_memory_file(_content(job.requests)), _memory_file(b"")]
+            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", job.files))]
             self.socket.settimeout(GRACE_S)
-            self.socket.sendmsg([wire.JOB.pack(wall_s, *sizes)], passed)
+            self.jobs.append(job)
+            self.socket.sendmsg([wire.JOB.pack(limits.wall_s, limits.cpu_s, *sizes)], passed)
         except OSError as error:
-            _close(files)
             raise ServerFailed(f"the server took no job: {error}") from error
-        _close(files[:2])
-        self._request, self._outputs = request, files[2:]
-        self.end = wall_s + GRACE_S + (time.monotonic() if self._ready else self.end)
+        if self._ready and len(self.jobs) == 1:
+            self._end = time.monotonic() + self._most_s
 
-    def take_answer(self) -> Result | None:
-        """Return the answer to the request, or None where it is not here yet."""
+    @property
+    def _most_s(self) -> float:
+        """How long a run may take with its compilation, and a little more."""
+        return 2 * self.jobs[0].requests[0].limits.wall_s + GRACE_S if self.jobs else GRACE_S
+
+    def end(self) -> float:
+        """Return until when the server must have gone on, by time.monotonic()."""
+        if self._ready and self.jobs and time.monotonic() >= self._end:
+            num_bytes = os.fstat(self.jobs[0].files[1]).st_size
+            if num_bytes > self.jobs[0].num_bytes:
+                self.jobs[0].num_bytes = num_bytes
+                self._end = time.monotonic() + self._most_s
+        return self._end
+
+    def take_answer(self) -> bool:
+        """Whether the first job is done, which `take_job` then returns with its results."""
         answer = self._receive(0.0)
         if answer[:1] == wire.TROUBLE:
             raise ServerFailed(answer[1:].decode(errors="replace"))
-        return self._result(answer[1:]) if answer[:1] == wire.REPLY else None
+        return answer[:1] == wire.REPLY
+
+    def take_job(self) -> tuple[Job, list[Result | None]]:
+        """Return the first job, and what came of its runs as far as they were made.
+
+        None: somebody else ended the run, which tells nothing about the program.
+        """
+        job = self.jobs.popleft()
+        if not job.files:
+            return job, []
+        content = os.pread(job.files[1], os.fstat(job.files[1]).st_size, 0)
+        _close(job.files)
+        job.files = []
+        self._end = time.monotonic() + self._most_s
+        results: list[Result | None] = []
+        for request in job.requests:
+            record, content = content[: wire.RECORD.size], content[wire.RECORD.size :]
+            if len(record) < wire.RECORD.size:
+                break
+            outcome = Outcome(*wire.RECORD.unpack(record))
+            num_bytes = outcome.num_stdout + outcome.num_stderr
+            written, content = content[:num_bytes], content[num_bytes:]
+            if len(written) < num_bytes:
+                break
+            results.append(self._result(outcome, written, request.limits))
+        return job, results
 
     def _receive(self, wait_s: float) -> bytes:
         """Return the next message, or nothing where none comes in time."""
@@ -90,39 +155,43 @@ class Connection:
             raise ServerFailed("the server ended")
         if packet[:1] == wire.REFUSED:
             raise ServerRefused(packet[1:].decode(errors="replace"))
-        self._ready = True
+        if not self._ready:
+            self._ready = True
+            self._end = time.monotonic() + self._most_s
         return packet
 
-    def _result(self, data: bytes) -> Result:
-        assert self._request is not None
-        stage, killed, status, user_s, system_s, wall_s, peak_bytes = wire.OUTCOME.unpack(data)
-        limits = self._request.limits
-        largest = max(os.fstat(file).st_size for file in self._outputs)
-        stdout, stderr = (os.pread(file, limits.output_bytes, 0) for file in self._outputs)
-        self._drop_request()
-        code, cpu_s = os.waitstatus_to_exitcode(status), user_s + system_s
+    def _result(self, outcome: Outcome, written: bytes, limits: Limits) -> Result | None:
+        stdout, stderr = written[: outcome.num_stdout], written[outcome.num_stdout :]
+        code = os.waitstatus_to_exitcode(outcome.status)
+        cpu_s = outcome.user_s + outcome.system_s
         verdict: Status | None
-        if largest > limits.output_bytes or code == -signal.SIGXFSZ:
+        if max(len(stdout), len(stderr)) > limits.output_bytes or code == -signal.SIGXFSZ:
             verdict = "output"
-        elif stage == wire.OUT_OF_MEMORY:
+        elif outcome.stage == wire.OUT_OF_MEMORY:
             verdict = "memory"
-        elif killed:
+        elif outcome.killed:
             verdict = "timeout"
         elif code < 0:
-            verdict = _verdict_on_signal(-code, cpu_s, peak_bytes, limits)
+            verdict = _verdict_on_signal(-code, cpu_s, outcome.peak_bytes, limits)
         else:
-            verdict = "ok" if stage == wire.FINISHED and code == 0 else "error"
+            verdict = "ok" if outcome.stage == wire.FINISHED and code == 0 else "error"
         if verdict is None and not self._unsafe:
-            raise ServerFailed(f"signal {-code} from outside ended the program")
-        return Result(verdict or "error", stdout, stderr, code, cpu_s, wall_s, peak_bytes)
-
-    def _drop_request(self) -> None:
-        _close(self._outputs)
-        self._request, self._outputs = None, []
+            return None
+        return Result(
+            status=verdict or "error",
+            stdout=stdout[: limits.output_bytes],
+            stderr=stderr[: limits.output_bytes],
+            exit_code=code,
+            cpu_s=cpu_s,
+            wall_s=outcome.wall_s,
+            peak_bytes=outcome.peak_bytes,
+        )
 
     def hang_up(self) -> None:
         """Tell the server to end, which it does at once, whatever it runs."""
-        self._drop_request()
+        for job in self.jobs:
+            _close(job.files)
+        self.jobs.clear()
         self.socket.close()
 
     def kill(self) -> None:
@@ -160,6 +229,14 @@ def _verdict_on_signal(number: int, cpu_s: float, peak_bytes: int, limits: Limit
     if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         return None
     return "memory" if peak_bytes >= _NEAR_LIMIT * limits.memory_bytes else "error"
+
+
+def _content(requests: Sequence[Request]) -> bytes:
+    """A job's file: where each piece begins and the last one ends, and the pieces."""
+    pieces = [requests[0].program, *(request.stdin for request in requests)]
+    start = (len(pieces) + 1) * wire.PLACE.size
+    places = accumulate(map(len, pieces), initial=start)
+    return b"".join([*(wire.PLACE.pack(place) for place in places), *pieces])
 
 
 def _memory_file(content: bytes) -> int:

@@ -7,7 +7,6 @@ sockets and signals to others, as far as the kernel's version knows how. It does
 import ctypes
 import os
 import struct
-from collections.abc import Iterable
 
 from reward_fns.sandbox.syscalls import call
 
@@ -41,7 +40,7 @@ def ruleset_attributes(abi: int) -> bytes:
     return attributes
 
 
-def create_ruleset(abi: int, readable: Iterable[str]) -> int:
+def create_ruleset(abi: int, readable: list[str]) -> int:
     """Return a descriptor of a ruleset under which only `readable` can be opened, to read."""
     attributes = ctypes.create_string_buffer(ruleset_attributes(abi))
     ruleset = call("landlock_create_ruleset", attributes, len(attributes) - 1, 0)

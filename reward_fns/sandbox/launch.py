@@ -15,8 +15,10 @@ for name, path in (("reward_fns", {package!r}), ("reward_fns.sandbox", {here!r})
     module = type(sys)(name)
     module.__path__ = [path]
     sys.modules[name] = module
+from reward_fns.sandbox.nursery import fork_nurseries
+nurseries = fork_nurseries({unsafe!r}, {landlock!r})
 from reward_fns.sandbox.server import main
-main({unsafe!r}, {landlock!r})
+main(3, {unsafe!r}, nurseries)
 """
 
 

@@ -3,28 +3,22 @@
 import os
 import signal
 import time
+from collections.abc import Container
 
 _REAP_S = 5.0
 
 
-def reap_orphans() -> None:
-    """End every process that became this one's child; it is their subreaper."""
+def reap_orphans(kept: Container[int]) -> None:
+    """End every process that became this one's child but those that are `kept`."""
     end = time.monotonic() + _REAP_S
-    try:
-        while True:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                _kill_children()
-                time.sleep(0.001)
-            if time.monotonic() > end:
-                raise OSError("a program's processes could not be ended")
-    except ChildProcessError:
-        return
+    while orphans := [pid for pid in _children() if pid not in kept]:
+        for pid in orphans:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        if time.monotonic() > end:
+            raise OSError("a program's processes could not be ended")
 
 
-def _kill_children() -> None:
+def _children() -> list[int]:
     with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
-        for pid in file.read().split():
-            try:
-                os.kill(int(pid), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        return [int(pid) for pid in file.read().split()]

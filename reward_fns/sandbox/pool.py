@@ -49,7 +49,6 @@ class Sandbox:
     def _start(self) -> None:
         """Start one server, to know that it can be done; the others start when needed."""
         slot = self._slots.take()
-        assert slot is not None
         try:
             slot.start().wait_until_ready()
         except ServerFailed as error:
@@ -63,7 +62,7 @@ class Sandbox:
 
     def run(self, program: str, stdin: str | bytes = b"", limits: Limits = _DEFAULT) -> Result:
         """Run one program; SandboxError where the sandbox itself fails, again and again."""
-        batch = self._batch([(program, stdin)], limits, None)
+        batch = self._batch([(program, stdin)], limits)
         (result,) = batch.run()
         if result is None:
             raise SandboxError(f"{NUM_ATTEMPTS} attempts failed, the last one: {batch.failure}")
@@ -73,26 +72,24 @@ class Sandbox:
         self,
         runs: Sequence[tuple[str, str | bytes]],
         limits: Limits = _DEFAULT,
-        deadline_s: float | None = None,
     ) -> list[Result | None]:
         """Run programs on their inputs over all servers; results in the order of `runs`.
 
-        None: not run to its end before the deadline, in seconds from now, or the sandbox failed
-        for it again and again.
+        A program is compiled once, and each of its runs has a process and limits of its own: what
+        comes of it depends on nothing else. None: the sandbox failed for it again and again.
         """
-        return self._batch(runs, limits, deadline_s).run()
+        return self._batch(runs, limits).run()
 
     def _batch(
         self,
         runs: Sequence[tuple[str, str | bytes]],
         limits: Limits,
-        deadline_s: float | None,
     ) -> Batch:
         requests = [make_request(program, stdin, limits) for program, stdin in runs]
         for request in requests:
             if isinstance(request, Result):
                 self._counts.add(request.status)
-        return Batch(self._slots, requests, deadline_s, self._counts.add)
+        return Batch(self._slots, requests, self._counts.add)
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -1,13 +1,13 @@
-"""Runs a program's text as `__main__`, and ends as Python ends a script.
+"""Compiles a program's text, and runs it as `__main__`, ending as Python ends a script.
 
-It runs in a child that nothing outlives, so it may leave the interpreter in any state.
+It is compiled once in a process that runs nothing of it, and runs in forks of that one, each for
+one run, which may leave the interpreter in any state.
 """
 
 import _sitebuiltins
 import _thread
 import atexit
 import builtins
-import contextlib
 import ctypes
 import io
 import os
@@ -25,6 +25,16 @@ _BUFFER_BYTES = 1 << 16
 # mode, inode, device, links, uid, gid, size, then atime, mtime and ctime with nanoseconds.
 _STAT_ORDER = {"x86_64": (3, 1, 0, 2, 4, 5, 7), "aarch64": (2, 1, 0, 3, 4, 5, 7)}
 _STAT_LAYOUT = {"x86_64": "<QQQIIIxxxxQqqqqqqqqq", "aarch64": "<QQIIIIQxxxxxxxxqixxxxqqqqqqq"}
+
+
+class _Ignored:
+    """What contextlib.suppress(BaseException) is; its module would load half of the library."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *exception: object) -> bool:
+        return True
 
 
 def prepare_interpreter() -> None:
@@ -64,31 +74,27 @@ def _uname() -> os.uname_result:
     return os.uname_result(("Linux", "localhost", "", "", MACHINE))
 
 
-def execute(source: bytes) -> tuple[int, int]:
-    """Run the program to where Python would end; returns how it ended, and an exit code."""
-    main = ModuleType("__main__")
-    main.__dict__.update(__file__=FILE, __builtins__=builtins)
-    sys.modules["__main__"] = main
-    ended = _run(source, main)
-    try:
-        _finish(main)
-    except BaseException as error:
-        return (wire.RAISED, _show(error, _FLUSH_FAILED)) if ended[0] == wire.FINISHED else ended
-    return ended
+class Compiled:
+    """What a program's text became, and what its compilation told on stderr."""
 
+    def __init__(self, source: bytes) -> None:
+        self.code: CodeType | None = None
+        self.error: BaseException | None = None
+        stderr, sys.stderr = sys.stderr, io.StringIO()
+        try:
+            self.code = _compile(source)
+        except BaseException as error:
+            self.error = error
+        self.told, sys.stderr = sys.stderr.getvalue(), stderr
 
-def _run(source: bytes, main: ModuleType) -> tuple[int, int]:
-    try:
-        exec(_compile(source), main.__dict__)
-        return wire.FINISHED, 0
-    except SystemExit as error:
-        return wire.EXITED, _exit_code(error.code)
-    except MemoryError:
-        with contextlib.suppress(BaseException):
-            os.write(2, b"MemoryError\n")
-        return wire.OUT_OF_MEMORY, 1
-    except BaseException as error:
-        return wire.RAISED, _show(error, 1)
+    def start(self, main: ModuleType) -> None:
+        """Run the program, as if it had just been compiled."""
+        if self.told:
+            sys.stderr.write(self.told)
+        if self.code is None:
+            assert self.error is not None
+            raise self.error
+        exec(self.code, main.__dict__)
 
 
 def _compile(source: bytes) -> CodeType:
@@ -100,13 +106,40 @@ def _compile(source: bytes) -> CodeType:
         raise SyntaxError("too deeply nested, or too large, to be parsed") from None
 
 
+def execute(program: Compiled) -> tuple[int, int]:
+    """Run the program to where Python would end; returns how it ended, and an exit code."""
+    main = ModuleType("__main__")
+    main.__dict__.update(__file__=FILE, __builtins__=builtins)
+    sys.modules["__main__"] = main
+    ended = _run(program, main)
+    try:
+        _finish(main)
+    except BaseException as error:
+        return (wire.RAISED, _show(error, _FLUSH_FAILED)) if ended[0] == wire.FINISHED else ended
+    return ended
+
+
+def _run(program: Compiled, main: ModuleType) -> tuple[int, int]:
+    try:
+        program.start(main)
+        return wire.FINISHED, 0
+    except SystemExit as error:
+        return wire.EXITED, _exit_code(error.code)
+    except MemoryError:
+        with _Ignored():
+            os.write(2, b"MemoryError\n")
+        return wire.OUT_OF_MEMORY, 1
+    except BaseException as error:
+        return wire.RAISED, _show(error, 1)
+
+
 def _exit_code(code: object) -> int:
     """Return the exit code of a SystemExit, as Python reads it."""
     if code is None:
         return 0
     if isinstance(code, int):
         return code & 0xFF
-    with contextlib.suppress(BaseException):
+    with _Ignored():
         print(code, file=sys.stderr)
     return 1
 
@@ -116,7 +149,7 @@ def _show(error: BaseException, code: int) -> int:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals is globals():
         trace = trace.tb_next
-    with contextlib.suppress(BaseException):
+    with _Ignored():
         sys.excepthook(type(error), error.with_traceback(trace), trace)
     return code
 
@@ -144,7 +177,7 @@ def warm_up() -> None:
         os.pwrite(files[0], b"3\n4 5\n", 0)
         sys.stdin = _stream(files[0], "r", "strict")
         sys.stdout = sys.__stdout__ = _stream(files[1], "w", "strict")  # type: ignore[misc]
-        stage, _ = execute(_WARM_UP)
+        stage, _ = execute(Compiled(_WARM_UP))
         assert stage == wire.FINISHED
         for descriptor in files:
             os.close(descriptor)

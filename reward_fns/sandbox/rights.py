@@ -1,12 +1,10 @@
 """What a server does to itself when it starts: fixed addresses, no descriptors, few rights."""
 
-import contextlib
+import _signal
+import ctypes
 import os
-import resource
-import signal
 import struct
 import sys
-from mmap import PAGESIZE
 
 from reward_fns.sandbox.syscalls import (
     PR_SET_CHILD_SUBREAPER,
@@ -22,17 +20,36 @@ _NUM_DESCRIPTORS = 32
 _CAPABILITY_VERSION = 0x20080522
 _CAP_DAC_READ_SEARCH = 1 << 2
 _SPACE_IF_UNKNOWN = 32 << 20
+_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+
+RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_AS = 0, 1, 3, 4, 7, 9
+UNLIMITED = 2**64 - 1
+_LIMITS = struct.Struct("<QQ")
+
+
+def limit(resource: int, soft: int, hard: int) -> None:
+    """Set a limit of this process; the module `resource` would be mapped into every program."""
+    call("prlimit64", 0, resource, _LIMITS.pack(soft, hard), None)
+
+
+def hard_limit(resource: int) -> int:
+    """Return the most that a limit of this process may be set to."""
+    found = ctypes.create_string_buffer(_LIMITS.size)
+    call("prlimit64", 0, resource, None, found)
+    hard: int = _LIMITS.unpack(found.raw)[1]
+    return hard
 
 
 def settle_addresses() -> None:
     """Start over without random addresses, so that ids and the order of sets are the same."""
-    with contextlib.suppress(OSError):
+    try:
         now = call("personality", 0xFFFFFFFF)
         if not now & _ADDR_NO_RANDOMIZE:
             call("personality", now | _ADDR_NO_RANDOMIZE)
-            _, hard = resource.getrlimit(resource.RLIMIT_STACK)
-            resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES, hard))
+            limit(RLIMIT_STACK, _STACK_BYTES, hard_limit(RLIMIT_STACK))
             os.execv(sys.executable, sys.orig_argv)
+    except OSError:
+        return
 
 
 def close_inherited() -> int:
@@ -48,8 +65,7 @@ def close_inherited() -> int:
 
 def drop_rights() -> None:
     """Give up, once for all children too, what neither server nor programs need."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # out of memory, the kernel ends programs before trainers
+    _be_first_to_go()
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_DUMPABLE, 0)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -57,9 +73,19 @@ def drop_rights() -> None:
         _keep_capabilities(_CAP_DAC_READ_SEARCH)  # root's, for a library in a private home
     except OSError:
         _keep_capabilities(0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_NUM_DESCRIPTORS, _NUM_DESCRIPTORS))
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it: too much output would go on
+    limit(RLIMIT_CORE, 0, 0)
+    limit(RLIMIT_NOFILE, _NUM_DESCRIPTORS, _NUM_DESCRIPTORS)
+    # Python ignores it: too much output would go on.
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+
+
+def _be_first_to_go() -> None:
+    """Out of memory, let the kernel end programs before trainers."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        return
 
 
 def _keep_capabilities(kept: int) -> None:
@@ -71,6 +97,6 @@ def address_space() -> int:
     """Return how much address space this process has mapped."""
     try:
         with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[0]) * PAGESIZE
+            return int(file.read().split()[0]) * _PAGE_BYTES
     except OSError:
         return _SPACE_IF_UNKNOWN

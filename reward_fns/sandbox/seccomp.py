@@ -8,7 +8,7 @@ import ctypes
 import os
 import struct
 
-from reward_fns.sandbox.syscalls import MACHINE, MACHINES, SystemCall, call
+from reward_fns.sandbox.syscalls import MACHINE, MACHINES, PR_SET_PDEATHSIG, SystemCall, call
 
 _SET_MODE_FILTER = 1
 _GET_ACTION_AVAIL = 2
@@ -43,6 +43,10 @@ _FUTEX_COMMAND_MASK = 0x7F
 # Reading only, and no O_PATH, which Landlock does not restrict.
 _OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_DIRECTORY | os.O_NOCTTY | 0x8000
 
+_CLONE_PARENT, _SIGCHLD = 0x8000, 17
+FORK_FLAGS = _CLONE_PARENT | _SIGCHLD
+"""Of the one kind of fork that there is: its server is the parent of every process."""
+
 Code = list[tuple[int, int, int, int]]
 
 
@@ -57,13 +61,21 @@ def seccomp_available() -> bool:
     return MACHINE in _AUDIT_ARCH
 
 
-def build_filter(may_open: bool, machine: str = MACHINE) -> bytes:
-    """Return the filter's instructions; `may_open`: files can be opened, to read."""
+def build_filter(may_open: bool, machine: str = MACHINE, forks: bool = False) -> bytes:
+    """Return the filter's instructions; `may_open`: files can be opened, to read.
+
+    `forks`: for a process that runs no program, and may fork and prepare one that does.
+    """
     numbers = MACHINES[machine]
     blocks = {numbers[name]: _give(_ALLOW) for name in _PLAIN if name in numbers}
     blocks[numbers["fcntl"]] = _one_of(1, _FCNTL_COMMANDS)
     blocks[numbers["futex"]] = _one_of(1, _FUTEX_COMMANDS, _FUTEX_COMMAND_MASK)
     blocks[numbers["prlimit64"]] = _own_limits()
+    if forks:
+        blocks |= {numbers[name]: _give(_ALLOW) for name in ("recvmsg", "setsid", "seccomp")}
+        blocks[numbers["clone"]] = _one_of(0, (FORK_FLAGS,))
+        blocks[numbers["prctl"]] = _one_of(0, (PR_SET_PDEATHSIG,))
+        blocks[numbers["prlimit64"]] = _own_limits(may_set=True)
     if may_open:
         blocks[numbers["openat"]] = _only_bits(2, _OPEN_FLAGS)
     code: Code = [
@@ -105,8 +117,10 @@ def _only_bits(index: int, bits: int) -> Code:
     ]
 
 
-def _own_limits() -> Code:
-    """Allow prlimit64 to read this process's limits: pid 0, and no new limit."""
+def _own_limits(may_set: bool = False) -> Code:
+    """Allow prlimit64 for this process alone: pid 0, and without `may_set` no new limit."""
+    if may_set:
+        return _one_of(0, (0,))
     return [
         _argument(0),
         (_IF_EQUAL, 0, 5, 0),

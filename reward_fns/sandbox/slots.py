@@ -1,7 +1,6 @@
 """The places of a pool: each holds one server, or will when it is needed; threads take turns."""
 
 import threading
-import time
 from collections import Counter
 
 from reward_fns.sandbox.connection import Connection
@@ -43,6 +42,7 @@ class Slots:
     """All places of a pool. The one used last is taken first: its memory is warm."""
 
     def __init__(self, number: int, layers: Layers, unsafe: bool) -> None:
+        self.number = number
         self._all = [Slot(layers, unsafe) for _ in range(number)]
         self._free = list(reversed(self._all))
         self._changed = threading.Condition()
@@ -54,17 +54,14 @@ class Slots:
         """Whether the pool takes no more work."""
         return self._closed
 
-    def take(self, until: float | None = None) -> Slot | None:
-        """Wait for a place; None where there is none by `until`."""
+    def take(self) -> Slot:
+        """Wait for a place."""
         with self._changed:
             self._num_waiting += 1
             try:
                 while not self._free:
                     self._check_open()
-                    left = None if until is None else until - time.monotonic()
-                    if left is not None and left <= 0:
-                        return None
-                    self._changed.wait(60.0 if left is None else left)
+                    self._changed.wait(60.0)
                 self._check_open()
                 return self._free.pop()
             finally:

@@ -5,16 +5,21 @@ programs commonly import is therefore loaded before the first of them runs; the 
 plain attempts to open it, where files can be opened at all.
 """
 
-import contextlib
-import importlib
+import _frozen_importlib
+import _frozen_importlib_external
 import marshal
 import os
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from importlib.util import MAGIC_NUMBER, cache_from_source
 from types import CodeType, ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ModuleSpec = _frozen_importlib.ModuleSpec
+# The modules that offer these to others load more of the library than a bare process has.
+MAGIC_NUMBER = _frozen_importlib_external.MAGIC_NUMBER
+cache_from_source = _frozen_importlib_external.cache_from_source
 
 LIBRARY = os.path.dirname(os.path.realpath(os.__file__))
 _NOT_LIBRARY = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip", "turtledemo")
@@ -55,7 +60,7 @@ def readable_paths() -> list[str]:
     return paths
 
 
-def preload(names: Sequence[str]) -> None:
+def preload(names: tuple[str, ...]) -> None:
     """Import what is there (some builds of Python leave modules out), and fix the random seed.
 
     Hooks for a fork are not taken: they would mend locks and seeds that no server has used yet.
@@ -63,8 +68,10 @@ def preload(names: Sequence[str]) -> None:
     register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     try:
         for name in names:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+            try:
+                __import__(name)
+            except ImportError:
+                continue
     finally:
         os.register_at_fork = register
     sys.modules["random"].seed(0)
@@ -75,7 +82,7 @@ class OpeningFinder:
 
     @staticmethod
     def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        name: str, path: list[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec of a module of the library, or None."""
         folders = [LIBRARY] if path is None else list(path)
@@ -114,17 +121,23 @@ class _CodeLoader:
 
 def _read_code(source: str) -> CodeType | None:
     """Return a module's code from its cache, or else from its source; None if neither opens."""
-    with contextlib.suppress(OSError), open(cache_from_source(source), "rb") as file:
-        header = file.read(16)
-        if header[:4] == MAGIC_NUMBER:
-            code: CodeType = marshal.load(file)
-            return code
-    with contextlib.suppress(OSError), open(source, "rb") as file:
-        return compile(file.read(), source, "exec", dont_inherit=True)
-    return None
+    cached = _read(cache_from_source(source))
+    if cached is not None and cached[:4] == MAGIC_NUMBER:
+        code: CodeType = marshal.loads(memoryview(cached)[16:])
+        return code
+    text = _read(source)
+    return None if text is None else compile(text, source, "exec", dont_inherit=True)
 
 
-def install_finder() -> None:
-    """Let imports go through `OpeningFinder` alone, after what is built in."""
-    sys.meta_path[2:] = [OpeningFinder]
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def install_finder(finder: "Any") -> None:
+    """Let imports go through a finder of ours alone, after what is built in."""
+    sys.meta_path[2:] = [finder]
     sys.path_importer_cache.clear()

@@ -41,4 +41,4 @@ def check(attack: Attack, verdict: dict[str, Any]) -> None:
     assert verdict["status"] in attack.statuses, verdict
     assert verdict["answers_after"]
     assert verdict["restarts"] == 0
-    assert verdict["children"] == 2, "the server and the scene's victim"
+    assert verdict["children"] == 1 + 2 + 1 + 1, "server, nurseries, template, the scene's victim"

@@ -10,6 +10,8 @@ from tests.command import ROOT
 RUNS = os.environ.get("CLUTCH_SOAK_RUNS", "1000")
 GROWTH_BYTES = 8 << 20
 SERVERS, VICTIM = 2, 1
+PROCESSES = 1 + 2 + 2
+"""Of a server: itself, two nurseries, and in each of them at most one program's template."""
 
 
 def test_many_runs_leave_no_process_no_file_and_no_memory() -> None:
@@ -21,7 +23,7 @@ def test_many_runs_leave_no_process_no_file_and_no_memory() -> None:
     before, after = soaked["before"], soaked["after"]
     assert soaked["wrong"] == []
     assert soaked["num_runs"] == int(RUNS)
-    assert after["processes"] == before["processes"] == SERVERS + VICTIM
+    assert max(before["processes"], after["processes"]) <= SERVERS * PROCESSES + VICTIM
     assert after["descriptors"] == before["descriptors"]
     assert after["client_bytes"] - before["client_bytes"] < GROWTH_BYTES
     assert after["server_bytes"] - before["server_bytes"] < GROWTH_BYTES

@@ -1,7 +1,6 @@
 """What an ABD answer is worth: any input that reproduces the output, run in the sandbox."""
 
 import json
-import time
 
 import pytest
 
@@ -121,23 +120,41 @@ def test_equal_runs_are_made_once_and_remembered():
     for _ in range(2):
         assert [s.value for s in score_abd_batch(answers, envs)] == [1.0, 1.0, 0.0] * 10
         counts.append(sum(shared_sandbox().counts.values()))
-    assert 1 <= counts[1] - counts[0] <= 2  # two runs, in as many groups as there are servers
+    assert counts[1] - counts[0] == 2
     assert counts[2] == counts[1]
 
 
-def test_a_batch_ends_at_its_deadline_and_leaves_the_rest_unscored():
-    configure_runs(Limits(wall_s=30.0, cpu_s=30), batch_s=1.5)
-    envs = [env_of(f"n = {i}\nwhile True: pass", "1\n") for i in range(6)]
-    started = time.monotonic()
-    scores = score_abd_batch(["<INPUT>1</INPUT>"] * 6, envs)
-    assert time.monotonic() - started < 10
-    assert [(s.value, s.reason) for s in scores] == [(None, "sandbox")] * 6
-    assert score_abd("<INPUT>1</INPUT>", MODULO).value == 1.0
+@pytest.mark.parametrize("num_loops", [0, 1, 2, 4])
+def test_answers_that_loop_score_0_and_take_nothing_from_others(num_loops):
+    configure_runs(Limits(wall_s=0.4))
+    env = env_of("n = int(input())\nwhile n > 9:\n    pass\nprint(n)", "7\n")
+    answers = [*(f"<INPUT>{99 + i}</INPUT>" for i in range(num_loops)), "<INPUT>7</INPUT>"]
+    scores = score_abd_batch(answers, [env] * len(answers))
+    assert [(s.value, s.reason) for s in scores] == [(0.0, "timeout")] * num_loops + [
+        (1.0, "correct")
+    ]
 
 
-def test_a_batch_needs_a_positive_deadline():
-    with pytest.raises(ValueError, match="batch_s 0 is not positive"):
-        configure_runs(batch_s=0)
+FITS = """\
+def total(values):
+    return sum(values)
+n = int(input())
+cells = [0] * n
+try:
+    more = [1] * (n + 9000000)
+    print("fits", n % 7)
+except MemoryError:
+    print("too large")
+"""
+
+
+@pytest.mark.parametrize(("expected", "value"), [("fits 3\n", 1.0), ("too large\n", 0.0)])
+def test_what_another_answer_holds_in_memory_turns_no_verdict(expected, value):
+    env = env_of(FITS, expected)
+    for answers in ([10], [11_000_000, 10], [10]):
+        scores = score_abd_batch([f"<INPUT>{n}</INPUT>" for n in answers], [env] * len(answers))
+        assert scores[-1].value == value
+        configure_runs()
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def test_every_server_prints_the_same(name: str, sandbox: Sandbox, other: Sandbo
     # Each is busy for a moment, so that all of them take part.
     program = PROGRAMS[name] + "\nimport time\ntime.sleep(0.02)"
     results = sandbox.run_many([(program, "")] * 4 * NUM_SERVERS)
-    results.append(other.run(program))
+    if name != "hashes":  # unsafe mode makes no filters, and so has other addresses
+        results.append(other.run(program))
     assert {result.status for result in results if result} == {"ok"}
     assert len({result.stdout for result in results if result}) == 1
 
