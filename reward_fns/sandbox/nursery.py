@@ -41,7 +41,7 @@ from reward_fns.sandbox.stdlib import (
     preload,
     readable_paths,
 )
-from reward_fns.sandbox.syscalls import PR_SET_PDEATHSIG, SystemCall, call, prctl
+from reward_fns.sandbox.syscalls import MACHINE, NUMBERS, PR_SET_PDEATHSIG, SystemCall, call, prctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,6 @@ class Nursery:
         self._server, self._unsafe = server, unsafe
         self._die_with_server = SystemCall("prctl", PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
         self._map_report = SystemCall("mmap", 0, _PAGE_BYTES, _READ_WRITE, _SHARED, REPORT, 0)
-        self._fork = SystemCall("clone", FORK_FLAGS, 0, 0, 0, 0)
         self._make_buffers()
         warm_up()
         prepare_interpreter()
@@ -126,8 +125,17 @@ class Nursery:
             num_vectors=1,
             control=ctypes.addressof(self._control),
         )
-        self._receive = SystemCall("recvmsg", LINK, ctypes.addressof(self._message), 0)
         self._control_bytes = ctypes.sizeof(self._control)
+        # Two numbers of ctypes, or a result of the fork, would change places in memory at each
+        # fork: these calls make one at most.
+        self._receive = ctypes.PyDLL(None).recvmsg
+        self._receive_to = LINK, ctypes.c_void_p(ctypes.addressof(self._message)), 0
+        self._fork = ctypes.PyDLL(None).syscall
+        self._fork.restype = None
+        self._forked = ctypes.c_int(0)
+        unused = (0, 0) if MACHINE == "x86_64" else (0, 0, 0)
+        place = ctypes.c_void_p(ctypes.addressof(self._forked))
+        self._fork_to = NUMBERS["clone"], FORK_FLAGS, *unused, place
 
     def _guard(self, landlock: int | None, library: bool) -> None:
         if landlock:
@@ -160,9 +168,11 @@ class Nursery:
         """Fork on each message; returns in the forks alone, each of which finds the same memory."""
         while True:
             self._message.control_length = self._control_bytes
-            if not self._receive():
+            if self._receive(*self._receive_to) <= 0:
                 os._exit(0)
-            if not self._fork():
+            self._fork(*self._fork_to)
+            if self._forked.value:
+                self._forked.value = 0
                 return
             os.closerange(0, LINK)
             os.closerange(REPORT, REPORT + 1)

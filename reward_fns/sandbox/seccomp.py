@@ -43,9 +43,9 @@ _FUTEX_COMMAND_MASK = 0x7F
 # Reading only, and no O_PATH, which Landlock does not restrict.
 _OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_DIRECTORY | os.O_NOCTTY | 0x8000
 
-_CLONE_PARENT, _SIGCHLD = 0x8000, 17
-FORK_FLAGS = _CLONE_PARENT | _SIGCHLD
-"""Of the one kind of fork that there is: its server is the parent of every process."""
+_CLONE_PARENT, _CLONE_CHILD_SETTID, _SIGCHLD = 0x8000, 0x01000000, 17
+FORK_FLAGS = _CLONE_PARENT | _CLONE_CHILD_SETTID | _SIGCHLD
+"""Of the one kind of fork that there is: a sibling, which finds its number in its memory."""
 
 Code = list[tuple[int, int, int, int]]
 
