@@ -55,6 +55,23 @@ for name in ("maps", "mem", "status", "fd", "task", "mountinfo", "cgroup", "cmdl
         works_unguarded=True,
     ),
     attack(
+        "namespace_files",
+        """
+for process in ("self", os.getppid(), scene["client"], 1):
+    for name in ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"):
+        try:
+            opened = os.open(f"/proc/{process}/ns/{name}", os.O_RDONLY)
+        except OSError:
+            continue
+        if process != "self":
+            print("ACHIEVED", "another's namespace", process, name)
+        attempt("read " + name, lambda: os.read(opened, 1))
+        attempt("enter " + name, lambda: raw("setns", opened, 0))
+        attempt("ask for the one above " + name, lambda: raw("ioctl", opened, 0xB701, 0))
+        os.close(opened)
+""",
+    ),
+    attack(
         "read_relative",
         """
 attempt("dots", lambda: open("../../../../../.." + scene["secret"]).read())

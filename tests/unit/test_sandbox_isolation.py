@@ -1,9 +1,14 @@
 """A run depends on its program and input alone: the same bytes alone, in any group and order, on
 any server, and after any neighbour."""
 
+import contextlib
 import json
+import os
 import random
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +20,7 @@ from datagen.programs.make import make_program
 from datagen.stream import Stream
 from reward_fns.sandbox import Limits, Result, Sandbox
 from tests.benchmarks import benchmark
+from tests.unit.test_sandbox_pool import runs_of, servers
 
 Run = tuple[str, str]
 
@@ -130,3 +136,56 @@ def test_results_are_the_same_alone_and_among_hostile_neighbours(sandbox: Sandbo
     for place, found in zip(order, together, strict=True):
         assert place < 0 or found == alone[place], runs[place]
     assert sandbox.counts["restarts"] == 0
+
+
+REACH = """
+import ctypes, gc, sys
+found, frame = list(gc.get_objects()), sys._getframe()
+while frame:
+    found += [*frame.f_locals.values(), *frame.f_globals.values()]
+    frame = frame.f_back
+for one in [x for x in found if hasattr(x, '__dict__')]:
+    found += vars(one).values()
+parts = [x for x in found if isinstance(x, (ctypes.Structure, ctypes._SimpleCData))]
+buffers = {(ctypes.addressof(x), ctypes.sizeof(x)) for x in parts}
+"""
+LEAVE = REACH + "for at, size in buffers:\n    ctypes.memmove(at, b'left'.ljust(size), size)"
+LOOK = REACH + (
+    "print(len(buffers) > 3, [at for at, size in buffers if b'left' in ctypes.string_at(at, size)])"
+)
+
+
+def test_a_run_leaves_no_bytes_to_another(sandbox: Sandbox) -> None:
+    for _ in range(3):
+        before, _, after = sandbox.run_many([(LOOK, ""), (LEAVE, ""), (LOOK, "again")])
+        assert before is not None and after is not None
+        assert before.stdout == after.stdout == b"True []\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into these processes")
+def test_no_run_shares_a_page_or_a_file_with_another() -> None:
+    program = "import time\nprint(input(), flush=True)\ntime.sleep(1)"
+    seen: dict[int, tuple[set[str], set[int]]] = {}
+    others = set(servers())
+    with Sandbox(1) as sandbox:
+        (server,) = set(servers()) - others
+        batch = [(program, "1"), (program, "2")]
+        thread = threading.Thread(target=sandbox.run_many, args=(batch,))
+        thread.start()
+        while thread.is_alive():
+            for pid in runs_of(server)[1:]:  # the first is the template
+                with contextlib.suppress(OSError):
+                    pages, files = shared_with(pid)
+                    if len(files) == 3:
+                        seen[pid] = pages, files
+            time.sleep(0.01)
+    (pages, files), (other_pages, other_files) = seen.values()
+    assert len(pages) == len(other_pages) == 1
+    assert not pages & other_pages and not files & other_files
+
+
+def shared_with(pid: int) -> tuple[set[str], set[int]]:
+    """The inodes of a process's pages that can be written and are shared, and of its files."""
+    maps = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    files = {entry.stat().st_ino for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    return {fields[4] for fields in maps if fields[1].startswith("rw-s")}, files
