@@ -30,9 +30,10 @@ from reward_fns.sandbox.rights import (
     close_inherited,
     drop_rights,
     limit,
+    limit_call,
     settle_addresses,
 )
-from reward_fns.sandbox.seccomp import FORK_FLAGS, build_filter, filter_call
+from reward_fns.sandbox.seccomp import FORK_FLAGS, build_filters, filter_call
 from reward_fns.sandbox.stdlib import (
     COMMON,
     MORE,
@@ -108,7 +109,7 @@ class Nursery:
         warm_up()
         prepare_interpreter()
         self._base_bytes = address_space()
-        self._strict: list[SystemCall] = []
+        self._guards: list[SystemCall] = []
         if not unsafe:
             self._guard(landlock, library)
         for name in [name for name in sys.modules if name.split(".")[0] == "reward_fns"]:
@@ -141,8 +142,9 @@ class Nursery:
         if landlock:
             restrict_self(landlock, create_ruleset(landlock, readable_paths()))
         install_finder(OpeningFinder if library else _LibraryFinder)
-        filter_call(build_filter(may_open=bool(landlock), forks=True))()
-        self._strict.append(filter_call(build_filter(may_open=bool(landlock))))
+        first, second = build_filters(may_open=bool(landlock))
+        filter_call(first)()
+        self._guards.append(filter_call(second))
 
     def serve(self) -> None:
         """Fork templates until the server is gone; does not return."""
@@ -190,6 +192,7 @@ class Nursery:
         limit(RLIMIT_AS, space, space)
         limit(RLIMIT_FSIZE, self._order.output_bytes + 1, self._order.output_bytes + 1)
         limit(RLIMIT_CPU, self._order.cpu_s, UNLIMITED)
+        self._limit_cpu = limit_call(RLIMIT_CPU, self._order.cpu_s, self._order.cpu_s + 1)
         os.write(LINK, GUARDED)
         program = Compiled(source)
         limit(RLIMIT_CPU, UNLIMITED, UNLIMITED)
@@ -206,8 +209,8 @@ class Nursery:
         if self._unsafe:
             os.setsid()
         self._keep_to_server()
-        limit(RLIMIT_CPU, self._order.cpu_s, self._order.cpu_s + 1)
-        for guard in self._strict:
+        self._limit_cpu()
+        for guard in self._guards:
             guard()
         os.write(LINK, GUARDED)
         return _report
@@ -219,7 +222,7 @@ class Nursery:
 
     def _probe(self) -> None:
         """Enter the guards of a run and tell whether they refuse what they must."""
-        for guard in self._strict:
+        for guard in self._guards:
             guard()
         for name, attempt in FORBIDDEN.items():
             try:

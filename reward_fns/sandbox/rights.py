@@ -10,6 +10,7 @@ from reward_fns.sandbox.syscalls import (
     PR_SET_CHILD_SUBREAPER,
     PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
+    SystemCall,
     call,
     prctl,
 )
@@ -27,9 +28,14 @@ UNLIMITED = 2**64 - 1
 _LIMITS = struct.Struct("<QQ")
 
 
+def limit_call(resource: int, soft: int, hard: int) -> SystemCall:
+    """Return the call that sets a limit; `resource`'s module would be mapped into every program."""
+    return SystemCall("prlimit64", 0, resource, _LIMITS.pack(soft, hard), None)
+
+
 def limit(resource: int, soft: int, hard: int) -> None:
-    """Set a limit of this process; the module `resource` would be mapped into every program."""
-    call("prlimit64", 0, resource, _LIMITS.pack(soft, hard), None)
+    """Set a limit of this process."""
+    limit_call(resource, soft, hard)()
 
 
 def hard_limit(resource: int) -> int:

@@ -35,6 +35,9 @@ _PLAIN = (
     "exit_group",
 )  # fmt: skip
 
+_PREPARING = ("clone", "prctl", "recvmsg", "setsid", "seccomp")
+"""What only processes need that prepare a run."""
+
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC: no locks, leases, owners, notifications.
 _FCNTL_COMMANDS = (0, 1, 2, 3, 1030)
 # WAIT, WAKE, WAIT_BITSET, WAKE_BITSET, which locks use: no requeueing, no priority inheritance.
@@ -61,23 +64,31 @@ def seccomp_available() -> bool:
     return MACHINE in _AUDIT_ARCH
 
 
-def build_filter(may_open: bool, machine: str = MACHINE, forks: bool = False) -> bytes:
-    """Return the filter's instructions; `may_open`: files can be opened, to read.
+def build_filters(may_open: bool, machine: str = MACHINE) -> tuple[bytes, bytes]:
+    """Return the instructions of two filters; `may_open`: files can be opened, to read.
 
-    `forks`: for a process that runs no program, and may fork and prepare one that does.
+    The first is for processes that run no program, and may fork and prepare one that does; the
+    second, short as each run installs it, takes that away. A call must pass both.
     """
     numbers = MACHINES[machine]
     blocks = {numbers[name]: _give(_ALLOW) for name in _PLAIN if name in numbers}
     blocks[numbers["fcntl"]] = _one_of(1, _FCNTL_COMMANDS)
     blocks[numbers["futex"]] = _one_of(1, _FUTEX_COMMANDS, _FUTEX_COMMAND_MASK)
-    blocks[numbers["prlimit64"]] = _own_limits()
-    if forks:
-        blocks |= {numbers[name]: _give(_ALLOW) for name in ("recvmsg", "setsid", "seccomp")}
-        blocks[numbers["clone"]] = _one_of(0, (FORK_FLAGS,))
-        blocks[numbers["prctl"]] = _one_of(0, (PR_SET_PDEATHSIG,))
-        blocks[numbers["prlimit64"]] = _own_limits(may_set=True)
+    blocks[numbers["clone"]] = _one_of(0, (FORK_FLAGS,))
+    blocks[numbers["prctl"]] = _one_of(0, (PR_SET_PDEATHSIG,))
+    blocks[numbers["prlimit64"]] = _one_of(0, (0,))
+    blocks |= {numbers[name]: _give(_ALLOW) for name in ("recvmsg", "setsid", "seccomp")}
     if may_open:
         blocks[numbers["openat"]] = _only_bits(2, _OPEN_FLAGS)
+    taken = {numbers[name]: _give(_REFUSE) for name in _PREPARING}
+    taken[numbers["prlimit64"]] = _own_limits()
+    return (
+        _whole(machine, _tree(_steps(blocks, _give(_REFUSE)))),
+        _whole(machine, _tree(_steps(taken, _give(_ALLOW)))),
+    )
+
+
+def _whole(machine: str, tree: Code) -> bytes:
     code: Code = [
         (_LOAD, 0, 0, _OFFSET_ARCH),
         (_IF_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
@@ -85,7 +96,7 @@ def build_filter(may_open: bool, machine: str = MACHINE, forks: bool = False) ->
         (_LOAD, 0, 0, _OFFSET_NUMBER),
         (_IF_AT_LEAST, 0, 1, _X32_BIT),
         *_give(_KILL),
-        *_tree(_steps(blocks)),
+        *tree,
     ]
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in code)
 
@@ -117,10 +128,8 @@ def _only_bits(index: int, bits: int) -> Code:
     ]
 
 
-def _own_limits(may_set: bool = False) -> Code:
-    """Allow prlimit64 for this process alone: pid 0, and without `may_set` no new limit."""
-    if may_set:
-        return _one_of(0, (0,))
+def _own_limits() -> Code:
+    """Allow prlimit64 to read this process's limits: pid 0, and no new limit."""
     return [
         _argument(0),
         (_IF_EQUAL, 0, 5, 0),
@@ -133,12 +142,11 @@ def _own_limits(may_set: bool = False) -> Code:
     ]
 
 
-def _steps(blocks: dict[int, Code]) -> list[tuple[int, Code]]:
+def _steps(blocks: dict[int, Code], other: Code) -> list[tuple[int, Code]]:
     """Where the answer changes: each number from which on a block holds."""
-    refused = _give(_REFUSE)
-    steps: list[tuple[int, Code]] = [(0, refused)]
+    steps: list[tuple[int, Code]] = [(0, other)]
     for number in sorted(blocks):
-        for start, block in ((number, blocks[number]), (number + 1, refused)):
+        for start, block in ((number, blocks[number]), (number + 1, other)):
             if steps[-1][0] == start:
                 steps.pop()
             if not steps or steps[-1][1] != block:

@@ -7,7 +7,7 @@ import pytest
 
 from reward_fns.sandbox import Layers, Sandbox, SandboxError, layers
 from reward_fns.sandbox.landlock import ruleset_attributes
-from reward_fns.sandbox.seccomp import build_filter
+from reward_fns.sandbox.seccomp import FORK_FLAGS, build_filters
 from reward_fns.sandbox.syscalls import MACHINES
 
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
@@ -17,8 +17,13 @@ SOCKETS = {"x86_64": 41, "aarch64": 198}
 FORKS = {"x86_64": (56, 57, 58, 435), "aarch64": (220, 435)}
 
 
-def answer(code: bytes, architecture: int, number: int, *arguments: int) -> int:
-    """Run a filter as the kernel would."""
+def answer(codes: tuple[bytes, ...], architecture: int, number: int, *arguments: int) -> int:
+    """Run filters as the kernel would, which takes the strictest answer."""
+    answers = [answer_of_one(code, architecture, number, *arguments) for code in codes]
+    return KILL if KILL in answers else min(answers)
+
+
+def answer_of_one(code: bytes, architecture: int, number: int, *arguments: int) -> int:
     padded = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("<IIQ6Q", number, architecture, 0, *(a & (2**64 - 1) for a in padded))
     program = list(struct.iter_unpack("<HBBI", code))
@@ -45,7 +50,7 @@ def answer(code: bytes, architecture: int, number: int, *arguments: int) -> int:
 @pytest.mark.parametrize("machine", sorted(MACHINES))
 def test_the_filter_lets_through_what_programs_need(machine: str, may_open: bool) -> None:
     code, architecture, numbers = (
-        build_filter(may_open, machine),
+        build_filters(may_open, machine),
         ARCHITECTURES[machine],
         MACHINES[machine],
     )
@@ -60,7 +65,7 @@ def test_the_filter_lets_through_what_programs_need(machine: str, may_open: bool
 @pytest.mark.parametrize("machine", sorted(MACHINES))
 def test_the_filter_refuses_everything_else(machine: str) -> None:
     code, architecture, numbers = (
-        build_filter(True, machine),
+        build_filters(True, machine),
         ARCHITECTURES[machine],
         MACHINES[machine],
     )
@@ -75,7 +80,7 @@ def test_the_filter_refuses_everything_else(machine: str) -> None:
 @pytest.mark.parametrize("machine", sorted(MACHINES))
 def test_the_filter_reads_arguments(machine: str) -> None:
     code, architecture, numbers = (
-        build_filter(True, machine),
+        build_filters(True, machine),
         ARCHITECTURES[machine],
         MACHINES[machine],
     )
@@ -93,8 +98,21 @@ def test_the_filter_reads_arguments(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_only_what_prepares_a_run_may_fork(machine: str) -> None:
+    codes, architecture = build_filters(True, machine), ARCHITECTURES[machine]
+    clone, recvmsg, prlimit = (MACHINES[machine][n] for n in ("clone", "recvmsg", "prlimit64"))
+    assert answer(codes[:1], architecture, clone, FORK_FLAGS) == ALLOW
+    assert answer(codes[:1], architecture, clone, FORK_FLAGS | 0x100) == REFUSE  # shared memory
+    assert answer(codes[:1], architecture, recvmsg) == ALLOW
+    assert answer(codes[:1], architecture, prlimit, 0, 7, 1 << 40) == ALLOW
+    assert answer(codes[:1], architecture, prlimit, 5, 7, 1 << 40) == REFUSE
+    assert answer(codes, architecture, clone, FORK_FLAGS) == REFUSE
+    assert answer(codes, architecture, recvmsg) == REFUSE
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
 def test_foreign_call_formats_kill(machine: str) -> None:
-    code = build_filter(True, machine)
+    code = build_filters(True, machine)
     assert answer(code, 0x40000003, 20) == KILL
     assert answer(code, ARCHITECTURES[machine], 0x40000000 + 39) == KILL
 
