@@ -85,11 +85,12 @@ class Connection:
         """Give the server a job; also one that has only just been started takes it."""
         limits = job.requests[0].limits
         sizes = limits.memory_bytes, limits.output_bytes, len(job.requests)
+        self.jobs.append(job)
         try:
-            job.files = [_memory_file(_content(job.requests)), _memory_file(b"")]
+            for content in (_content(job.requests), b""):
+                job.files.append(_memory_file(content))
             passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", job.files))]
             self.socket.settimeout(GRACE_S)
-            self.jobs.append(job)
             self.socket.sendmsg([wire.JOB.pack(limits.wall_s, limits.cpu_s, *sizes)], passed)
         except OSError as error:
             raise ServerFailed(f"the server took no job: {error}") from error
@@ -98,8 +99,8 @@ class Connection:
 
     @property
     def _most_s(self) -> float:
-        """How long a run may take with its compilation, and a little more."""
-        return 2 * self.jobs[0].requests[0].limits.wall_s + GRACE_S if self.jobs else GRACE_S
+        """How long a run may take with its compilation, in both nurseries, and a little more."""
+        return 4 * self.jobs[0].requests[0].limits.wall_s + GRACE_S if self.jobs else GRACE_S
 
     def end(self) -> float:
         """Return until when the server must have gone on, by time.monotonic()."""
@@ -123,7 +124,8 @@ class Connection:
         None: somebody else ended the run, which tells nothing about the program.
         """
         job = self.jobs.popleft()
-        if not job.files:
+        if len(job.files) < 2:
+            _close(job.files)
             return job, []
         content = os.pread(job.files[1], os.fstat(job.files[1]).st_size, 0)
         _close(job.files)
