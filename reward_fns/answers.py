@@ -40,6 +40,8 @@ def without_thoughts(completion: str) -> str:
 def opened_thought(prompt: str) -> str:
     """Return the tag that begins a thought at the very end of a prompt, else an empty text."""
     end = prompt[-80:].rstrip()
+    if not end.endswith(">"):
+        return ""
     tag = next((tag for tag in _THOUGHT_TAG.finditer(end) if tag.end() == len(end)), None)
     return "" if tag is None or tag[1] else tag[0]
 

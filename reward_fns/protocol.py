@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reward_fns.answers import completion_text
+from reward_fns.answers import completion_text, opened_thought
 from reward_fns.records import Score
 
 RewardFn = Callable[..., list[float | None]]
@@ -21,7 +21,7 @@ def reward_of(task_name: str) -> Callable[[ScoreBatch], RewardFn]:
 
     def decorate(score_batch: ScoreBatch) -> RewardFn:
         def reward_fn(
-            prompts: Any = None,
+            prompts: Sequence[Any] | None = None,
             completions: Sequence[Any] = (),
             completion_ids: Any = None,
             trainer_state: Any = None,
@@ -36,6 +36,9 @@ def reward_of(task_name: str) -> Callable[[ScoreBatch], RewardFn]:
                     "JSON string, as datasets hold it"
                 )
             texts = [c if type(c) is str else completion_text(c) for c in completions]
+            if prompts is not None:  # a thought that the prompt begins belongs to the completion
+                begun = map(opened_thought, map(completion_text, prompts))
+                texts = [tag + text for tag, text in zip(begun, texts, strict=True)]
             if task is None or list(task).count(task_name) == len(texts) == len(task):
                 return [score.value for score in score_batch(texts, env)]
             rewards: list[float | None] = [None] * len(texts)

@@ -52,6 +52,19 @@ def test_a_missing_column_is_named():
         reward_fns.sat_reward_fn(prompts=["?"], completions=["1"], task=["sat"])
 
 
+@pytest.mark.parametrize(
+    "prompt", ["Think first.\n<think>\n", "A: <Thinking>", "<think>a</think>", "?"]
+)
+def test_a_thought_that_the_prompt_begins_is_no_answer_until_it_ends(prompt):
+    answer, env = RIGHT["sat"]
+    texts = [answer, f"{answer}</think>no", f"{RIGHT['abd'][0]}</think>{answer}"]
+    chats = [{"role": "user", "content": "?"}, {"role": "assistant", "content": prompt}]
+    thinks = prompt.strip().lower().endswith(("<think>", "<thinking>"))
+    for given in (prompt, chats):
+        rewards = reward_fns.sat_reward_fn([given] * 3, texts, env=[env] * 3)
+        assert rewards == [0.0 if thinks else 1.0, 0.0, 1.0]
+
+
 def test_without_names_each_task_is_scored_by_its_own_reward():
     assert [reward.name for reward in choose_rewards(None)] == list(RIGHT)
     tasks = ["abd", "sat", "other", "abd"]
