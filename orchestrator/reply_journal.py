@@ -1,7 +1,8 @@
 """Every reply that was paid for, on the disk before it is used: a killed build pays for none twice.
 
 The journal is JSONL, only ever appended to, and lies beside the dataset as `<name>.replies.jsonl`.
-A line's `key` is the sha256 of what was asked.
+A line's `key` is the sha256 of what was asked, and its last key the hash of the others. There is no
+chain of lines: one that was damaged can be removed, and is asked for again.
 """
 
 import fcntl
@@ -14,6 +15,7 @@ from typing import Any, Self
 
 from datagen.replies import Reply
 from datagen.shards import sync
+from datagen.whole_file import SEAL, DamageError
 
 SUFFIX = ".replies.jsonl"
 
@@ -83,7 +85,8 @@ class ReplyJournal:
     def add(self, key: str, reply: Reply, **about: Any) -> None:
         """Append a reply, with what else is known about it, and force it to the disk."""
         outcome = {"text": reply.text} if reply.failure is None else {"failure": reply.failure}
-        line = json.dumps({"key": key, **about, **outcome}, separators=(",", ":")).encode() + b"\n"
+        record = {"key": key, **about, **outcome}
+        line = _compact({**record, SEAL: _hash(record)}) + b"\n"
         self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -119,7 +122,21 @@ def _checked_key(line: bytes, where: str) -> str:
     except (ValueError, RecursionError):
         record = None
     if isinstance(record, dict) and isinstance(record.get("key"), str):
+        claimed = record.pop(SEAL, None)  # not in lines of earlier versions
+        if claimed is not None and claimed != _hash(record):
+            raise DamageError(
+                f"{where} does not match its hash: its bytes were changed; remove the line to ask "
+                "anew"
+            )
         has_text = isinstance(record.get("text"), str)
         if has_text != isinstance(record.get("failure"), str):
             return record["key"]
     raise ValueError(f"{where} is no reply: remove the line, or the file to ask anew")
+
+
+def _hash(record: dict[str, Any]) -> str:
+    return hashlib.sha256(_compact(record)).hexdigest()
+
+
+def _compact(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":")).encode()

@@ -75,3 +75,22 @@ def test_keys_differ_by_all_that_is_asked() -> None:
     others += [("m", "prompt", 0, None, 100), ("m", "prompt", 0, 0.5, 99)]
     assert len({reply_key(*one) for one in [asked, *others]}) == 6
     assert reply_key(*asked) == reply_key(*json.loads(json.dumps(asked)))
+
+
+def test_no_flipped_bit_of_a_reply_is_believed(tmp_path: Path) -> None:
+    path = filled(tmp_path / "journal", 1)
+    whole = path.read_bytes()
+    for offset in range(len(whole) - 1):
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
+        try:
+            with ReplyJournal(path) as journal:
+                assert journal.find("key0") == Reply("text 0")  # the name of the hash was hit
+        except ValueError as error:
+            assert "journal:1 " in str(error) and "remove the line" in str(error)
+
+
+def test_lines_of_an_earlier_version_carry_no_hash(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    path.write_text('{"key":"key0","text":"text 0"}\n')
+    with ReplyJournal(path) as journal:
+        assert journal.find("key0") == Reply("text 0")

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 
-from datagen.whole_file import seal_json
+from datagen.whole_file import DamageError, seal_json
 from orchestrator.config import MlflowConfig, RunConfig, load_config
 from orchestrator.manifest import build_manifest, write_manifest
 from orchestrator.run_files import lock_file
@@ -408,3 +408,13 @@ def test_a_store_is_found_where_it_is_written(
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert tracking_uri(MlflowConfig(uri=given), Path("/s/100% a?b#")) == expected
+
+
+def test_a_changed_state_is_named(storage: Path) -> None:
+    opened(storage)
+    state = storage / "small" / "mlflow.json"
+    whole = state.read_bytes()
+    for changed in (whole.replace(b"1", b"2", 1), whole[:-3], b"{"):
+        state.write_bytes(changed)
+        with pytest.raises(DamageError, match=r"mlflow\.json does not match its hash.* or remove"):
+            opened(storage)
