@@ -134,6 +134,8 @@ def config_page() -> str:
     parts = [
         "# Configuration",
         "One YAML file is one run. Unknown keys are refused with their place and the nearest name. "
+        "Numbers are finite, `~` is the home folder in every path, and a file has at most 256 KiB "
+        "and 20,000 values, aliases counted as what they stand for. "
         "`--set a.b=c` overrides a value, stages by name or index "
         "(`--set stages.grpo.max_steps=20`); `--dry-run` prints the resolved config with the "
         "source of every value, and what would be done.",

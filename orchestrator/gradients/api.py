@@ -168,8 +168,8 @@ class Api:
             body = self.once("DELETE", path)
         except NotThere:
             return False
-        if body.strip():
-            self.read(Any, body)
+        if body.lstrip().startswith(b"<"):
+            raise ApiFailed(f"{self.settings.base_url} answers with a web page: check base_url")
         return True
 
     def _made(

@@ -100,6 +100,8 @@ def test_a_platform_that_is_not_gradients_is_told(kind: str, server: ForeignServ
         return api.read(RewardFunctions, body)
 
     told(lambda: api.get(RewardFunctions, "/x"), OSError, ValueError)
+    if kind == "page":
+        assert "a web page" in told(lambda: api.delete("/x"), OSError)
     told(lambda: api.create("/x", {}, read, lambda: None), OSError, ValueError)
 
 
