@@ -43,7 +43,7 @@ def test_a_loss_that_is_not_finite_ends_with_1(
     assert "lower learning_rate (now 1)" in line
 
 
-def test_a_model_with_nan_weights_is_stopped_at_the_first_step(
+def test_a_model_with_nan_weights_is_refused_when_it_is_loaded(
     tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = save_small_model("qwen2", tmp_path / "model")
@@ -63,25 +63,24 @@ def test_a_model_with_nan_weights_is_stopped_at_the_first_step(
         "resources: {num_workers: 0, max_failures: 0}\n"
         "tracking: {type: none}\n"
     )
-    assert run_command(["run", str(config)]) == 1
-    line = the_line(capsys)
-    assert "not finite at step 1; no state was saved yet" in line
+    assert run_command(["run", str(config)]) == 2
+    assert "cannot be trained: sampling and training differ by nan nats" in the_line(capsys)
 
 
-def test_a_prompt_longer_than_the_context_ends_with_2(
-    tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("stages.grpo.max_prompt_length=9", "make a prompt of 17 tokens, and stages.1 leaves 9"),
+        ("model.max_variables=2", "model.max_variables is 2: raise it to 3"),
+    ],
+)
+def test_what_a_tiny_model_cannot_read_ends_with_2_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str, message: str
 ) -> None:
-    assert run_in_process(tmp_path, "stages.grpo.max_prompt_length=9") == 2
-    line = the_line(capsys)
-    assert "the prompt has" in line and "at most 9 fit: raise max_prompt_length" in line
-
-
-def test_a_tokenizer_without_the_needed_tokens_ends_with_2(
-    tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_in_process(tmp_path, "model.max_variables=2") == 2
-    line = the_line(capsys)
-    assert "the tokenizer has no token for" in line and "raise max_variables" in line
+    assert run_in_process(tmp_path, wrong) == 2
+    told = capsys.readouterr().err
+    assert message in told and "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dataset_whose_bytes_changed_is_refused(tmp_path: Path) -> None:
