@@ -1,6 +1,8 @@
 """Runs that cannot go on: exit code, and one line that says why and what is left."""
 
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from orchestrator.cli import run_command
+from tests.chaos.marked_run import marked_run
 from tests.command import clutch
 from tests.small_models import save_small_model
 from tests.small_quickstart import QUICKSTART, small_overrides
@@ -120,3 +123,21 @@ def refusal(done: subprocess.CompletedProcess[str]) -> str:
     lines = done.stderr.splitlines()
     assert 1 <= len(lines) <= 2, done.stderr
     return done.stderr
+
+
+def test_an_evaluation_that_is_terminated_writes_nothing(tmp_path: Path) -> None:
+    save_small_model("llama", tmp_path / "model")
+    data, out = tmp_path / "data", tmp_path / "answers.jsonl"
+    made = ["datagen", "sat", "--out", data, "--n", "6", "--m", "12", "--num", "400"]
+    assert clutch(*made, "--style", "compact").returncode == 0
+    long = ["--split", "train", "--num-samples", "64", "--out", out, "--json"]
+    evaluate = ("evaluate", tmp_path / "model", "--data", data, *long)
+    with marked_run(*evaluate[1:], command=evaluate[:1]) as run:
+        maps, deadline = Path(f"/proc/{run.process.pid}/maps"), time.monotonic() + 120
+        while "libtorch" not in maps.read_text():
+            assert run.process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        code, told = run.stop(signal.SIGTERM)
+    assert code == 143
+    assert told.splitlines()[-1] == "terminated" and "Traceback" not in told
+    assert not out.exists()
