@@ -124,8 +124,9 @@ def commands_page() -> str:
 
 
 EXIT_CODES = (
-    "Exit codes: 0; 2 for a mistake of the user's, told in one or two lines; 130 on Ctrl-C, with "
-    "the state saved; 1 for anything else. `--debug`, with any command, shows the traceback."
+    "Exit codes: 0; 2 for mistakes of the user's, each told in a line; 130 on Ctrl-C and 143 on "
+    "SIGTERM, with the state saved; 1 for anything else. `--debug`, with any command, shows the "
+    "traceback."
 )
 
 
