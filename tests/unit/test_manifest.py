@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from orchestrator.manifest import (
     read_manifest,
     write_manifest,
 )
+from orchestrator.pipeline import RunPaths
 from orchestrator.yaml_source import ConfigError
 from tests.small_run import CONFIG
 
@@ -131,3 +132,15 @@ def test_the_commit_is_that_of_our_own_repository(tmp_path: Path) -> None:
 def test_without_a_repository_there_is_no_commit(tmp_path: Path) -> None:
     code = describe_code(tmp_path)
     assert (code.git_sha, code.dirty) == (None, None)
+
+
+def test_prompts_of_a_resumed_run_hold_the_day_of_its_start(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    started = build_manifest(config, datasets={"main": "a" * 64})
+    started = started.model_copy(update={"created_at": "2024-02-09T23:59:59.000Z"})
+    write_manifest(tmp_path, started)
+    earlier = read_manifest(tmp_path)
+    write_manifest(tmp_path, build_manifest(config, datasets=started.datasets, earlier=earlier))
+    assert RunPaths(config, tmp_path).course().today == date(2024, 2, 9)
+    assert RunPaths(config, tmp_path / "new").course().today is None
