@@ -7,10 +7,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from datagen.styles import prompt_text
 from orchestrator.config import RunConfig
 from orchestrator.pipeline import run_pipeline
 from orchestrator.progress import Progress
 from tests.small_models import CHAT_TEMPLATE, byte_tokenizer, save_small_model
+from trainers.models.sources import count_tokens
 
 pytestmark = pytest.mark.integration
 DATED = "Today: {{ strftime_now('%d %b %Y') }}\n" + CHAT_TEMPLATE
@@ -90,8 +92,12 @@ def test_a_saved_model_goes_the_whole_way(
 
 
 def test_prompts_are_wrapped_in_the_chat_template(tmp_path: Path, local_ray: None) -> None:
+    """Each prompt fits as it is, with nine negations of two bytes; the template adds 19 tokens."""
     base = tmp_path / "model"
-    save_small_model("qwen2", base, max_position_embeddings=256)
+    save_small_model("qwen2", base)
+    shortest = count_tokens(str(base), prompt_text("affine", 3, [[1, 2, 3]] * 3))
+    assert shortest is not None
+    save_small_model("qwen2", base, max_position_embeddings=64 + shortest + 18)
     with pytest.raises(ValueError, match="the prompt has") as told, Progress() as progress:
         config = affine_run(tmp_path / "runs", base)
         run_pipeline(config, fresh=False, verbose=False, progress=progress)
