@@ -16,6 +16,7 @@ from orchestrator.progress import Progress
 from orchestrator.result import build_result
 from orchestrator.tracking import NoTracker
 from orchestrator.watch import TrainingWatch
+from trainers.journal import Journal
 
 
 def replay(events: Path, run: Path) -> None:
@@ -26,11 +27,14 @@ def replay(events: Path, run: Path) -> None:
         with progress.parts("generate sat") as count:
             for split, total in (("test", 40), ("train", 60), ("warmup", 100)):
                 count(split, total, total)
-        with TrainingWatch(Path(folder), progress, NoTracker()) as watch:
+        with (
+            Journal(Path(folder) / "metrics.jsonl") as metrics,
+            TrainingWatch(Path(folder), progress, NoTracker()) as watch,
+        ):
             for line in events.read_text().splitlines():
                 event = json.loads(line)
-                with (Path(folder) / "metrics.jsonl").open("a") as metrics:
-                    metrics.writelines(json.dumps(row) + "\n" for row in event["metrics"])
+                metrics.append(event["metrics"])
+                metrics.flush()
                 watch.look(event["progress"])
                 sys.stdin.readline()
         with progress.waiting("the report"):
