@@ -9,6 +9,7 @@ import fcntl
 import os
 import platform
 import socket
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,7 +143,7 @@ def reason(error: Exception) -> str:
             "delete the file (each run's metrics.jsonl holds what was tracked)"
         )
     _, caused, by = line.partition("Caused by ")
-    return by if caused else line
+    return textwrap.shorten(by if caused else line, 300, placeholder=" ...")
 
 
 @contextmanager

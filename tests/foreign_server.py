@@ -69,6 +69,8 @@ class ForeignServer:
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError), client:
             head = self._read(client)
+            if not head:
+                return  # only whether somebody listens was asked
             self.num_requests += 1
             path = head.split(b" ")[1].decode()
             kind = path.split("/")[1].split("?")[0]

@@ -23,6 +23,7 @@ from orchestrator.storage.digests import digest_bytes
 from orchestrator.storage.errors import StorageError
 from orchestrator.storage.s3 import S3Folder
 from orchestrator.storage.settings import S3Settings
+from orchestrator.tracking_store import open_store
 from tests.foreign_server import KINDS, ForeignServer, foreign_server
 
 KEY = ApiKey("OPENAI_API_KEY", "sk-test-0123456789")
@@ -112,3 +113,11 @@ def test_a_url_that_holds_no_data_is_told(kind: str, server: ForeignServer) -> N
 
     url = f"{server.url}/{kind}/data.json"
     told(lambda: find_data(url, check, 1, only_look=True), ValueError)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "json"])
+def test_a_store_that_is_not_mlflows_is_told(
+    kind: str, server: ForeignServer, tmp_path: Path
+) -> None:
+    uri = f"{server.url}/{kind}"
+    assert uri in told(lambda: open_store(uri, tmp_path), ValueError)
