@@ -9,13 +9,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import ray
-import torch.distributed as dist
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.backend import Backend, BackendConfig
 from ray.train.torch import TorchConfig, TorchTrainer
@@ -26,6 +24,7 @@ from orchestrator.failures import Terminated, TrainingFailed
 from orchestrator.quiet import ray_address
 from orchestrator.signals import STOPPING, Signals
 from trainers.course import Course
+from trainers.parallel import join_in_file
 
 WATCH_EVERY_S = 0.25
 COLLECTIVE_TIMEOUT_S = 900
@@ -143,9 +142,10 @@ class _FileBackend(_TorchBackend):
 
     def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
         self.folder = tempfile.mkdtemp(prefix="clutch-")
-        size, config = len(worker_group), backend_config.to_dict()
+        size, found = len(worker_group), backend_config.to_dict()
+        group = (self.folder, size, found["backend"], found["timeout_s"])
         calls = [
-            worker_group.execute_single_async(rank, _join_group, self.folder, rank, size, config)
+            worker_group.execute_single_async(rank, join_in_file, rank, *group)
             for rank in range(size)
         ]
         ray.get(calls)
@@ -156,16 +156,6 @@ class _FileBackend(_TorchBackend):
         finally:
             if self.folder is not None:
                 shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _join_group(folder: str, rank: int, size: int, config: dict[str, Any]) -> None:
-    dist.init_process_group(
-        config["backend"],
-        init_method=f"file://{folder}/store",
-        rank=rank,
-        world_size=size,
-        timeout=timedelta(seconds=config["timeout_s"]),
-    )
 
 
 def _per_worker(resources: ResourcesConfig) -> dict[str, float]:

@@ -5,6 +5,7 @@ Works on torch.distributed where a process group stands (Ray Train starts it), a
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -86,3 +87,14 @@ def current_workers(device: torch.device) -> Workers:
     if dist.is_available() and dist.is_initialized():
         return Workers(dist.get_rank(), dist.get_world_size(), device)
     return Workers(0, 1, device)
+
+
+def join_in_file(rank: int, folder: str, world_size: int, backend: str, timeout_s: float) -> None:
+    """Join a group of one machine's processes that meet in a file of `folder`, without a port."""
+    dist.init_process_group(
+        backend,
+        init_method=f"file://{folder}/store",
+        rank=rank,
+        world_size=world_size,
+        timeout=timedelta(seconds=timeout_s),
+    )

@@ -24,12 +24,17 @@ def test_every_key_is_documented() -> None:
     assert not [line for line in tables if line.endswith("|  |")]
 
 
+THIS_MACHINE = ("--set=resources.gpus_per_worker=0", "--set=resources.cpus_per_worker=1")
+"""A plan for more than the machine has is refused."""
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
 def test_every_shipped_config_is_valid_and_can_be_planned(
     config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, hub_there: str
 ) -> None:
     assert load_config(config).config.stages
-    assert run_command(["run", str(config), "--dry-run", f"--set=storage={tmp_path}"]) == 0
+    sets = [f"--set=storage={tmp_path}", *THIS_MACHINE]
+    assert run_command(["run", str(config), "--dry-run", *sets]) == 0
     assert "train " in capsys.readouterr().out
 
 
