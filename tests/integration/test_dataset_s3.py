@@ -1,10 +1,12 @@
 """`clutch dataset build` out of a bucket of a real server, and what can be wrong there."""
 
+import json
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from datagen.manifest import Manifest, record_hash
 from datagen.registry.versions import Registry
 from tests.command import clutch, succeeded
 from tests.registry_sources import built, sat_dataset, traces_file
@@ -39,12 +41,19 @@ def bucket(here: Path, moto: S3Server) -> str:
         "changed/manifest.json": manifest,
         "changed/train-00000.parquet": b"other bytes",
         "broken/manifest.json": manifest[:99],
-        "up/manifest.json": manifest.replace(b'"train-00000', b'"../train-00000'),
+        "up/manifest.json": _pointing_up(manifest),
         "bad.jsonl": b"{}\n",
     }.items():
         client.put_object(Bucket=name, Key=key, Body=data)
     client.close()
     return name
+
+
+def _pointing_up(manifest: bytes) -> bytes:
+    """A manifest whose author hashed it rightly and means a file outside its folder."""
+    fields = json.loads(manifest.replace(b'"train-00000', b'"../train-00000'))
+    hashed = Manifest.model_validate({**fields, "manifest_hash": None})
+    return json.dumps({**fields, "manifest_hash": record_hash(hashed)}).encode()
 
 
 @pytest.mark.parametrize("source", ["sat", "sums.jsonl", "datasets/sat-1", "datasets/sums-1"])
