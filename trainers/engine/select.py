@@ -161,9 +161,12 @@ def _first_that_agrees(model: Any, makers: Mapping[str, Callable[[], Engine]], b
                 _report(f"{'; '.join(met)}: using the {name}")
             return name
         met.append(f"sampling and training differ by {gap:.3g} nats a token on the {name}")
+    which = f"model.path {model.config.name_or_path!r} ({model.config.model_type})"
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise ValueError(f"{which}: {name} is not finite: restore the model's files")
     raise ValueError(
-        f"model.path {model.config.name_or_path!r} ({model.config.model_type}) cannot be trained: "
-        f"{'; '.join(met)}: use another causal language model"
+        f"{which} cannot be trained: {'; '.join(met)}: use another causal language model"
     )
 
 
