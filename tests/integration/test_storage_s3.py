@@ -163,8 +163,8 @@ def test_a_url_reads_one_object_without_keys(server: S3Server) -> None:
 def test_a_url_ends(rclone: S3Server) -> None:
     folder = rclone.folder()
     folder.write_whole("x", b"1")
-    url = _signed(folder, "x", 1).get_secret_value()
-    assert httpx2.get(url, trust_env=False).status_code == 200
+    lasting, url = (_signed(folder, "x", s).get_secret_value() for s in (1000, 1))
+    assert httpx2.get(lasting, trust_env=False).status_code == 200
     deadline = time.monotonic() + 10
     while (answer := httpx2.get(url, trust_env=False)).status_code == 200:
         assert time.monotonic() < deadline
