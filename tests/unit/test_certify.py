@@ -12,7 +12,7 @@ from datagen.certify import NotCertified, certify, told
 from datagen.certify_rows import wrong_answer
 from datagen.config import MixConfig
 from datagen.dataset import build_dataset, read_split
-from datagen.manifest import MANIFEST, SCHEMA, dataset_hash, load_manifest
+from datagen.manifest import MANIFEST, SCHEMA, dataset_hash, load_manifest, write_record
 from datagen.shards import ShardWriter
 from reward_fns.records import Problem
 from reward_fns.registry import choose_rewards, score_rows
@@ -61,7 +61,7 @@ def change(folder: Path, changed: Callable[[list[Problem]], list[Problem]]) -> N
     data = manifest.model_copy(
         update={"splits": splits, "dataset_hash": dataset_hash(manifest.config_hash, splits)}
     )
-    (folder / MANIFEST).write_text(data.model_dump_json())
+    write_record(folder / MANIFEST, data)
 
 
 def test_a_dataset_as_it_was_made_is_certified(folder: Path) -> None:
