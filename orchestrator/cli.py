@@ -7,6 +7,7 @@ Commands are loaded by name, so that `clutch --help` imports neither torch nor R
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -98,6 +99,20 @@ class StopHandler:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self)
+        sys.unraisablehook = self.ask_again
+
+    def ask_again(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Send the signal once more where Python has dropped what it raised.
+
+        It does so in finalizers and callbacks of weak references, at any moment. The signal comes
+        from a thread, since an exception in this hook would be dropped, too.
+        """
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(lost)
+            return
+        self.asked = None
+        number = signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT
+        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise for the first signal; end the process and all that it started for a later one."""

@@ -201,11 +201,47 @@ def test_a_signal_stops_a_command_with_its_code(
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(sent)
-        _, told = process.communicate(timeout=60)
+        try:
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + sent
     assert told.splitlines()[-1] == word
     assert "Traceback" not in told
     assert not (tmp_path / "d" / "manifest.json").exists()
+
+
+STOPPED_IN_A_FINALIZER = """
+import os, time
+from orchestrator.cli import StopHandler
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), {number})
+        time.sleep(0.2)
+
+StopHandler().install()
+try:
+    Finalized()
+    time.sleep(60)
+except KeyboardInterrupt as stop:
+    print(type(stop).__name__, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "raised"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
+)
+def test_a_signal_in_a_finalizer_is_not_lost(sent: signal.Signals, raised: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_IN_A_FINALIZER.format(number=int(sent))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == (raised, "")
 
 
 SLOW_TO_STOP = """
@@ -239,7 +275,10 @@ def test_a_second_signal_ends_a_command_and_its_children_at_once(sent: signal.Si
         assert process.stdout.readline().strip() in ("KeyboardInterrupt", "Terminated")
         time.sleep(2 * ONE_REQUEST_S)
         process.send_signal(sent)
-        _, told = process.communicate(timeout=60)
+        try:
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + sent
     assert told == "ended at once\n"
     assert psutil.wait_procs([child], timeout=30)[1] == []
