@@ -5,7 +5,7 @@ import resource
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from orchestrator.usage import UsageMonitor
 from trainers import folders
 
 LARGE = "x" * 200_000
-Limit = Callable[[], None]
+Refusal = Callable[[], AbstractContextManager[None]]
 
 
 def _whole_file(path: Path) -> None:
@@ -48,24 +48,35 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 }
 
 
+@contextmanager
+def limited() -> Iterator[None]:
+    """Let no file grow, pytest's own output included, if that is a file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 @pytest.fixture(params=["full", "limited"])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, Limit]]:
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, Refusal]]:
     """A folder, and what makes its disk refuse to hold more: no space, or a limit of file sizes."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if request.param == "limited":
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        yield folder, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        yield folder, limited
         return
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
 
-    def fill() -> None:
+    @contextmanager
+    def filled() -> Iterator[None]:
         (folder / "filler").write_bytes(bytes(os.statvfs(folder).f_bavail * 4096))
+        yield
 
-    yield folder, fill
+    yield folder, filled
     subprocess.run(["umount", str(folder)], check=True)
 
 
@@ -78,24 +89,24 @@ def nothing_left(folder: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_what_cannot_be_written_is_told_and_leaves_nothing(
-    writer: str, disk: tuple[Path, Limit]
+    writer: str, disk: tuple[Path, Refusal]
 ) -> None:
-    folder, limit = disk
-    limit()
-    with nothing_left(folder), pytest.raises(SaveError) as told:
+    folder, refusing = disk
+    with refusing(), nothing_left(folder), pytest.raises(SaveError) as told:
         WRITERS[writer](folder / "name")
     line = str(told.value)
     assert line.startswith(f"cannot save {folder}/name: ") and "\n" not in line
     assert "No space left on device: free some space" in line or "File too large" in line
 
 
-def test_what_a_run_says_of_itself_costs_nothing_on_a_full_disk(disk: tuple[Path, Limit]) -> None:
-    folder, limit = disk
+def test_what_a_run_says_of_itself_costs_nothing_on_a_full_disk(
+    disk: tuple[Path, Refusal],
+) -> None:
+    folder, refusing = disk
     signals = Signals(folder)
     with UsageMonitor(folder) as usage:
         usage.save()
-        limit()
-        with nothing_left(folder):
+        with refusing(), nothing_left(folder):
             signals.write(signals.error, {"message": LARGE})
             signals.write(signals.progress, {"what": LARGE})
             usage.save()
