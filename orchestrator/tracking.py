@@ -165,21 +165,33 @@ def _experiment(client: MlflowClient, name: str, uri: str, storage: Path) -> str
 def _run(
     client: MlflowClient, config: RunConfig, folder: Path, uri: str, experiment: str
 ) -> tuple[str, bool]:
-    """The run's id in the store, and whether it is new."""
-    state, known = folder / STATE_NAME, read_state(folder)
-    if known.get("uri") == uri and known.get("experiment_id") == experiment:
-        try:
-            if client.get_run(known["run_id"]).info.lifecycle_stage == "active":
-                client.update_run(known["run_id"], status="RUNNING")
-                return known["run_id"], False
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-    tags = _tags(config, folder)
-    run_id = str(client.create_run(experiment, run_name=config.name, tags=tags).info.run_id)
-    told = {"uri": uri, "experiment_id": experiment, "run_id": run_id}
-    replace_text(state, seal_json(told))
-    return run_id, True
+    """The run's id in the store, and whether it is new.
+
+    Ids are unique, so a run is found again also where its storage, and the store, were moved.
+    """
+    known = read_state(folder)
+    run_id = str(known.get("run_id"))
+    is_new = known.get("experiment_id") != experiment or not _is_active(client, run_id)
+    if is_new:
+        tags = _tags(config, folder)
+        run_id = str(client.create_run(experiment, run_name=config.name, tags=tags).info.run_id)
+    else:
+        client.update_run(run_id, status="RUNNING")
+        client.set_tag(run_id, FOLDER_TAG, str(folder))
+    state = {"uri": uri, "experiment_id": experiment, "run_id": run_id}
+    if state != known:
+        replace_text(folder / STATE_NAME, seal_json(state))
+    return run_id, is_new
+
+
+def _is_active(client: MlflowClient, run_id: str) -> bool:
+    """Whether a store holds a run that was not deleted."""
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
 
 
 def _tags(config: RunConfig, folder: Path) -> dict[str, str]:

@@ -129,6 +129,19 @@ def test_a_run_deleted_in_the_store_is_made_anew(storage: Path) -> None:
     assert third.run_id not in (first.run_id, second.run_id)
 
 
+def test_a_moved_storage_goes_on_in_the_same_run(storage: Path) -> None:
+    first = opened(storage)
+    first.log_metrics(rows("grpo", [10]))
+    moved = storage.rename(storage.with_name("moved"))
+    again = opened(moved)
+    assert again.run_id == first.run_id
+    again.log_metrics(rows("grpo", [10, 20]))
+    assert client(moved).get_run(again.run_id).data.tags["clutch.folder"] == str(moved / "small")
+    assert f"{moved}/mlflow.db" in (moved / "small" / "mlflow.json").read_text()
+    history = client(moved).get_metric_history(again.run_id, "grpo/loss/policy")
+    assert [point.step for point in history] == [10, 20]
+
+
 def test_another_experiment_is_another_run(storage: Path) -> None:
     first = opened(storage)
     second = opened(storage, "tracking.experiment=other")
