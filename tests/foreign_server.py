@@ -76,6 +76,7 @@ class ForeignServer:
             kind = path.split("/")[1].split("?")[0]
             if kind == "silent":
                 time.sleep(60)
+                return
             redirect = REDIRECTS.get(kind)
             client.sendall(
                 ANSWERS[kind] if redirect is None else _redirect(redirect, self.url + path)

@@ -15,6 +15,7 @@ from orchestrator.responder import check_api_key, open_responder
 from reward_fns.registry import get_reward
 from tests.chat_server import KEY, Answer, Call, ChatServer, Script, chat_server, refused, said
 from tests.command import clutch
+from tests.small_models import save_small_model
 
 NUM_PROGRAMS = 12
 
@@ -187,7 +188,7 @@ def test_a_build_that_was_given_no_model_says_so(programs: Path, tmp_path: Path)
 RUN = """\
 name: small
 storage: {storage}
-model: {{type: tiny, hidden_size: 48, max_position_embeddings: 320}}
+model: {{type: hf, path: {model}}}
 datasets:
   main:
     type: abd
@@ -198,13 +199,20 @@ evaluation: {{dataset: main}}
 """
 
 
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model that reads the words of the prompts, which a tiny one does not."""
+    save_small_model("llama", tmp_path / "model", max_position_embeddings=2048)
+    return tmp_path / "model"
+
+
 @pytest.mark.parametrize("flags", [(), ("--dry-run",)])
 def test_a_run_without_a_key_ends_before_it_begins(
-    flags: tuple[str, ...], programs: Path, tmp_path: Path
+    flags: tuple[str, ...], programs: Path, model: Path, tmp_path: Path
 ) -> None:
     storage, file = tmp_path / "runs", tmp_path / "run.yaml"
     url = "https://llm.chutes.ai/v1"
-    file.write_text(RUN.format(storage=storage, programs=programs, url=url))
+    file.write_text(RUN.format(storage=storage, programs=programs, url=url, model=model))
     done = clutch("run", file, *flags, OPENAI_API_KEY=KEY, CHUTES_API_KEY="")
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
@@ -215,9 +223,9 @@ def test_a_run_without_a_key_ends_before_it_begins(
     assert not storage.exists()
 
 
-def test_the_plan_of_a_run_holds_no_key(programs: Path, tmp_path: Path) -> None:
+def test_the_plan_of_a_run_holds_no_key(programs: Path, model: Path, tmp_path: Path) -> None:
     file, url = tmp_path / "run.yaml", "http://127.0.0.1:1/v1"
-    file.write_text(RUN.format(storage=tmp_path / "runs", programs=programs, url=url))
+    file.write_text(RUN.format(storage=tmp_path / "runs", programs=programs, url=url, model=model))
     done = clutch("run", file, "--dry-run", OPENAI_API_KEY=KEY)
     assert done.returncode == 0, done.stderr
     assert url in done.stdout and KEY not in done.stdout + done.stderr
