@@ -57,18 +57,19 @@ def print_ending(folder: Path, result: Mapping[str, Any], last: str, ui_line: st
     lines = [
         f"report    {shown}/{PAGE_NAME}",
         f"try it    clutch generate {shlex.quote(f'{shown}/checkpoints/{last}')} "
-        f"--prompt {shlex.quote(_first_prompt(folder))}",
+        f"--prompt {shlex.quote(_short_prompt(folder))}",
     ]
     if ui_line:
         lines.append(f"metrics   {ui_line}")
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
 
 
-def _first_prompt(folder: Path) -> str:
-    """A prompt to try: the first that was evaluated, if it fits on a line."""
+def _short_prompt(folder: Path) -> str:
+    """A prompt to try: the first of those evaluated that fits on a line."""
     with (folder / "eval_after.jsonl").open(encoding="utf-8") as file:
-        prompt = str(json.loads(file.readline())["prompt"])
-    return prompt if len(prompt) <= LONGEST_PROMPT and "\n" not in prompt else "…"
+        prompts = (str(json.loads(line)["prompt"]) for line in file)
+        fitting = (p for p in prompts if len(p) <= LONGEST_PROMPT and "\n" not in p)
+        return next(fitting, "…")
 
 
 def _short(path: Path) -> str:

@@ -8,6 +8,7 @@ import pytest
 from synthetic_run import CONFIG, HELD_OUT, write_run
 
 from orchestrator.claims import points
+from orchestrator.closing import print_ending
 from orchestrator.report import report_context, write_report
 from orchestrator.result import build_result
 from orchestrator.shown_text import duration, fence, p_value, shortened, size, table_cell, visible
@@ -393,3 +394,13 @@ def test_shown_text():
     ]
     assert [size(n) for n in (None, 12, 1_900_000_000)] == ["not recorded", "12 B", "1.9 GB"]
     assert [p_value(p) for p in (0.031, 1e-30)] == ["p = 0.031", "p < 0.0001"]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "shown"), [(["+1 " * 50, "+1 ="], "'+1 ='"), (["a\nb"], "'…'")]
+)
+def test_the_prompt_to_try_is_one_that_fits_on_a_line(run, tmp_path, capsys, prompts, shown):
+    rows = "".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts)
+    (tmp_path / "eval_after.jsonl").write_text(rows)
+    print_ending(tmp_path, build_result(run), "grpo", None)
+    assert f"--prompt {shown}" in capsys.readouterr().out
